@@ -1,0 +1,24 @@
+"""`make bench`: all measures of speed and memory, in one run, as figures and as ratios to a peer in the same run."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+
+from bench import imports, kafka_path, stages
+
+PARTS = {"imports": imports.run, "stages": stages.run, "kafka": kafka_path.run}
+
+
+def main(
+    parts: list[str] = typer.Argument(None, help=f"Which of {', '.join(PARTS)}; all by default."),
+) -> None:
+    """Measures and prints."""
+    console = Console()
+    for name in parts or PARTS:
+        console.rule(name)
+        PARTS[name](console)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,181 @@
+"""Counting files without a broker: read and detect on threads; follow, write and draw in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from streamcount.cli._inputs import Recording, Shot
+from streamcount.cli._tables import Tally
+from streamcount.detection import Detector
+from streamcount.errors import FrameError, SourceError
+from streamcount.pipeline import Pipeline, PipelineState, StepResult
+from streamcount.sinks.masks import write_mask
+from streamcount.sinks.overlay import write_overlay
+from streamcount.sinks.results import ResultWriter, confirmed_ids, result_line
+from streamcount.sources.recording import FILE_CAMERA_ID
+from streamcount.tracking import Tracker
+from streamcount.types import AnyEvent, Detections, Frame, FramesMissing
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go besides the table; None for nowhere."""
+
+    results: ResultWriter | None = None
+    overlays: Path | None = None
+    masks: Path | None = None
+
+    @property
+    def need_labels(self) -> bool:
+        """Whether the detector must tell which pixels are whose."""
+        return self.overlays is not None or self.masks is not None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A shot after reading and detecting: the frame and its cells, or the error that ended it."""
+
+    shot: Shot
+    frame: Frame | None = None
+    detections: Detections | None = None
+    error: SourceError | FrameError | None = None
+
+
+@dataclass
+class Report:
+    """What counting gave: tallies of each run's sources, and what could not be read."""
+
+    runs: list[tuple[str, list[Tally]]] = field(default_factory=list)
+    errors: list[SourceError | FrameError] = field(default_factory=list)
+
+    @property
+    def frames(self) -> int:
+        """Frames counted."""
+        return sum(tally.frames for _, tallies in self.runs for tally in tallies)
+
+
+class FileCounter:
+    """Counts recordings one after the other. tracker: follows the cells of each; None counts frames only."""
+
+    def __init__(self, detector: Detector, tracker: Tracker | None, outputs: Outputs, threads: int) -> None:
+        self._detector = detector
+        self._pipeline = None if tracker is None else Pipeline(detector, tracker)
+        self._outputs = outputs
+        self._threads = threads
+
+    def count(self, recordings: Iterable[Recording], done: Callable[[Seen], None]) -> Report:
+        """Count all; `done` is called after each shot, in order. Raises ModelError, ConfigurationError."""
+        report = Report()
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="detect") as pool:
+            for recording in recordings:
+                tallies: list[Tally] = []
+                report.runs.append((recording.name, tallies))
+                follower = None if self._pipeline is None else _Follower(self._pipeline, recording.run_id)
+                seen_shots = in_order(pool, self._see, recording.shots(), 2 * self._threads)
+                for seen in seen_shots:
+                    self._take(seen, follower, tallies, report)
+                    done(seen)
+        return report
+
+    def _see(self, shot: Shot) -> Seen:
+        try:
+            frame = shot.load()
+            detections = self._detector.detect(frame, labels=self._outputs.need_labels)
+        except SourceError as error:
+            return Seen(shot, error=error)
+        except FrameError as error:
+            # A detector does not know the name of the file that it looks at.
+            named = FrameError(error.reason, f"{shot.source}: frame {shot.index}: {error}")
+            return Seen(shot, error=named)
+        return Seen(shot, frame, detections)
+
+    def _take(self, seen: Seen, follower: _Follower | None, tallies: list[Tally], report: Report) -> None:
+        shot, detections = seen.shot, seen.detections
+        if seen.error is not None or detections is None or seen.frame is None:
+            if seen.error is not None:
+                report.errors.append(seen.error)
+            if follower is not None:
+                follower.miss(shot)
+            return
+        if not tallies or tallies[-1].name != shot.source:
+            tallies.append(Tally(shot.source))
+        tallies[-1].add(detections.counts())
+        step = None if follower is None else follower.follow(detections)
+        if follower is not None:
+            # A run's cells are told in its last row: those of a row of stills belong to no single file.
+            for tally in tallies:
+                tally.cells_seen = None
+            tallies[-1].cells_seen = follower.cells_seen
+        self._write(seen.frame, shot, detections, step)
+
+    def _write(self, frame: Frame, shot: Shot, detections: Detections, step: StepResult | None) -> None:
+        outputs = self._outputs
+        if outputs.results is not None:
+            outputs.results.write(result_line(shot.source, shot.index, detections, step))
+        if outputs.masks is not None:
+            write_mask(outputs.masks, shot.source, shot.index, detections)
+        if outputs.overlays is not None:
+            ids = [] if step is None else confirmed_ids(len(detections), step.tracks)
+            write_overlay(outputs.overlays, shot.source, frame.image, detections, shot.index, ids)
+
+
+class _Follower:
+    """Follows the cells of one run; its state is made anew for each."""
+
+    def __init__(self, pipeline: Pipeline, run_id: str) -> None:
+        self._pipeline = pipeline
+        self._run_id = run_id
+        self._state: PipelineState = pipeline.initial_state(FILE_CAMERA_ID)
+        self._untold: tuple[AnyEvent, ...] = ()
+
+    @property
+    def cells_seen(self) -> int:
+        """Different cells followed so far."""
+        return self._state.cells_seen
+
+    def follow(self, detections: Detections) -> StepResult:
+        """The next frame, told together with what was lost before it."""
+        self._state, step = self._pipeline.advance(self._state, detections)
+        step = msgspec.structs.replace(step, events=self._untold + step.events)
+        self._untold = ()
+        return step
+
+    def miss(self, shot: Shot) -> None:
+        """A frame that cannot be counted."""
+        missing = FramesMissing(
+            camera_id=FILE_CAMERA_ID,
+            run_id=self._run_id,
+            sequence=shot.sequence,
+            last_sequence=shot.sequence,
+            happened_at_ns=shot.time_ns,
+            decided_at_ns=shot.time_ns,
+            reason="dead-lettered",
+        )
+        self._state, step = self._pipeline.miss(self._state, missing)
+        self._untold += step.events
+
+
+def in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Shot], Seen], shots: Iterator[Shot], window: int
+) -> Iterator[Seen]:
+    """`function` of each shot in order, computed on the pool's threads, at most `window` of them ahead.
+
+    The window bounds how many frames are in memory; the shots themselves are taken in the caller's thread.
+    """
+    pending: deque[Future[Seen]] = deque()
+    try:
+        for shot in shots:
+            pending.append(pool.submit(function, shot))
+            if len(pending) >= window:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

@@ -1,0 +1,271 @@
+"""What `streamcount count` was given, as runs of frames: stills in a row, stacks, videos."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from streamcount.errors import SourceError, StreamcountError
+from streamcount.sources.base import Run
+from streamcount.sources.folder import list_images
+from streamcount.sources.images import is_image_name, is_tiff_name, natural_key, read_still
+from streamcount.sources.recording import FILE_CAMERA_ID, FrameClock, run_name
+from streamcount.sources.tiff import TiffConfig, TiffSource
+from streamcount.sources.tiff_stack import TiffChoice
+from streamcount.sources.video import VIDEO_SUFFIXES, VideoConfig, VideoSource
+from streamcount.types import Frame, FrameMetadata
+
+STILLS_RATE_HZ = 1.0
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How files are read. choice: which part of a TIFF. pixel_size_um: in place of what files say."""
+
+    choice: TiffChoice = field(default_factory=TiffChoice)
+    pixel_size_um: float | None = None
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame to come.
+
+    source, index: file and frame in it, as in the results. sequence: frame of its run.
+    time_ns: when it was taken, as far as is known before it is read.
+    load: reads it, in any thread; raises StreamcountError where that cannot be done.
+    """
+
+    source: str
+    index: int
+    sequence: int
+    time_ns: int
+    load: Callable[[], Frame]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Frames that belong together, in order: a folder's or a list's stills, a stack, or a video.
+
+    run_id: its name in events; none is used twice. shots: read in order, once.
+    """
+
+    name: str
+    run_id: str
+    frame_count: int | None
+    shots: Callable[[], Iterator[Shot]]
+
+
+def find_recordings(arguments: Iterable[str], options: InputOptions) -> list[Recording]:
+    """The runs in files, folders and glob patterns, in the order given; a file given twice is taken once.
+
+    What cannot be read is in them as a shot whose `load` raises the reason.
+    """
+    finder = _Finder(options)
+    for argument in arguments:
+        path = Path(argument)
+        matches = sorted(map(Path, glob.glob(argument, recursive=True)), key=natural_key)  # noqa: PTH207
+        if path.exists() or not matches:
+            finder.add(path, pattern=glob.has_magic(argument))
+        else:
+            for match in matches:
+                finder.add(match)
+    finder.end_stills()
+    return finder.recordings
+
+
+class _Finder:
+    """Sorts paths into recordings; stills that follow one another make one."""
+
+    def __init__(self, options: InputOptions) -> None:
+        self._options = options
+        self._seen: set[Path] = set()
+        self._run_ids: set[str] = set()
+        self._stills: list[Path] = []
+        self.recordings: list[Recording] = []
+
+    def add(self, path: Path, *, pattern: bool = False) -> None:
+        """Take a file or folder."""
+        if path.is_dir():
+            self._add_folder(path)
+        elif not path.exists():
+            told = "no file matches this pattern" if pattern else "there is no such file or folder"
+            self._add_failure(path, SourceError(f"{path}: {told}"))
+        else:
+            self._add_file(path)
+
+    def end_stills(self) -> None:
+        """Close the recording of the stills collected so far."""
+        if not self._stills:
+            return
+        paths, self._stills = self._stills, []
+        folder = paths[0].parent
+        one = len(paths) == 1
+        self._append(
+            paths[0] if one else folder,
+            run_name(paths[0] if one else folder),
+            len(paths),
+            lambda run_id: self._still_shots(paths, run_id),
+        )
+
+    def _add_folder(self, folder: Path) -> None:
+        self.end_stills()
+        try:
+            videos = [path for path in folder.iterdir() if _is_video_name(path)]
+            found = sorted([*list_images(folder), *videos], key=natural_key)
+        except (OSError, SourceError) as error:
+            told = (
+                str(error)
+                if isinstance(error, SourceError)
+                else f"{folder}: cannot be read ({error.strerror})"
+            )
+            self._add_failure(folder, SourceError(told))
+            return
+        if not found:
+            self._add_failure(
+                folder, SourceError(f"{folder}: no image or video in it (subfolders are not searched)")
+            )
+        stills = []
+        for path in found:
+            if path.resolve() in self._seen:
+                continue
+            self._seen.add(path.resolve())
+            if self._is_still(path):
+                stills.append(path)
+            else:
+                self._add_sequence(path)
+        if stills:
+            self._append(
+                folder, run_name(folder), len(stills), lambda run_id: self._still_shots(stills, run_id)
+            )
+
+    def _add_file(self, path: Path) -> None:
+        if path.resolve() in self._seen:
+            return
+        self._seen.add(path.resolve())
+        if not (is_image_name(path) or _is_video_name(path)):
+            kinds = "PNG, JPEG, TIFF, BMP, WebP, or a video such as AVI or MP4"
+            self._add_failure(path, SourceError(f"{path}: by its name no image or video; known are {kinds}"))
+        elif self._is_still(path):
+            self._stills.append(path)
+        else:
+            self.end_stills()
+            self._add_sequence(path)
+
+    def _is_still(self, path: Path) -> bool:
+        if _is_video_name(path):
+            return False
+        if not is_tiff_name(path):
+            return True
+        try:
+            return self._tiff(path).frame_count == 1
+        except SourceError:
+            # It is read again as a still, and the reason told then, in its place among the others.
+            return True
+
+    def _tiff(self, path: Path) -> TiffSource:
+        choice = self._options.choice
+        return TiffConfig(
+            path=path,
+            channel=choice.channel,
+            z=choice.z,
+            series=choice.series,
+            value_range=choice.value_range,
+            pixel_size_um=self._options.pixel_size_um,
+        ).build()
+
+    def _add_sequence(self, path: Path) -> None:
+        source: TiffSource | VideoSource
+        rate_hz = None
+        try:
+            if is_tiff_name(path):
+                source = self._tiff(path)
+            else:
+                source = VideoConfig(location=str(path), pixel_size_um=self._options.pixel_size_um).build()
+                rate_hz = source.recorded_rate_hz
+        except SourceError as error:
+            self._add_failure(path, error)
+            return
+        frames = source.frames
+        self._append(
+            path,
+            run_name(path),
+            source.frame_count,
+            lambda run_id: _sequence_shots(path, frames, run_id, rate_hz or STILLS_RATE_HZ),
+        )
+
+    def _add_failure(self, path: Path, error: SourceError) -> None:
+        self.end_stills()
+        failing = Shot(source_name(path), 0, 0, 0, _raiser(error))
+        self._append(path, run_name(path), 1, lambda _: iter([failing]))
+
+    def _append(
+        self, path: Path, wanted: str, frames: int | None, shots: Callable[[str], Iterator[Shot]]
+    ) -> None:
+        run_id, number = wanted, 2
+        while run_id in self._run_ids:
+            run_id = f"{wanted[:58]}-{number}"
+            number += 1
+        self._run_ids.add(run_id)
+        self.recordings.append(Recording(source_name(path), run_id, frames, lambda: shots(run_id)))
+
+    def _still_shots(self, paths: list[Path], run_id: str) -> Iterator[Shot]:
+        for sequence, path in enumerate(paths):
+            time_ns = round(sequence * _SECOND_NS / STILLS_RATE_HZ)
+            load = partial(_load_still, path, self._options, run_id, sequence, time_ns)
+            yield Shot(source_name(path), 0, sequence, time_ns, load)
+
+
+def source_name(path: Path) -> str:
+    """The path as it stands in results: what is not UTF-8 in a name is escaped, or no JSON could hold it."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _load_still(path: Path, options: InputOptions, run_id: str, sequence: int, time_ns: int) -> Frame:
+    still = read_still(path, options.choice)
+    metadata = FrameMetadata(
+        camera_id=FILE_CAMERA_ID,
+        run_id=run_id,
+        sequence=sequence,
+        acquired_at_ns=time_ns,
+        pixel_size_um=options.pixel_size_um or still.pixel_size_um,
+        channel=still.channel,
+    )
+    return Frame(still.image, metadata)
+
+
+def _sequence_shots(
+    path: Path, frames: Callable[[Run], Iterator[Frame]], run_id: str, rate_hz: float
+) -> Iterator[Shot]:
+    """A stack's or video's frames, read as they are asked for; where it breaks off, the last shot tells."""
+    source, sequence, time_ns = source_name(path), 0, 0
+    reading = frames(Run(FILE_CAMERA_ID, run_id, FrameClock(rate_hz)))
+    while True:
+        try:
+            frame = next(reading)
+        except StopIteration:
+            return
+        except StreamcountError as error:
+            yield Shot(source, sequence, sequence, time_ns, _raiser(error))
+            return
+        time_ns = frame.metadata.acquired_at_ns
+        yield Shot(source, sequence, sequence, time_ns, partial(_given, frame))
+        sequence += 1
+
+
+def _given(frame: Frame) -> Frame:
+    return frame
+
+
+def _raiser(error: StreamcountError) -> Callable[[], Frame]:
+    def fail() -> Frame:
+        raise error
+
+    return fail
+
+
+def _is_video_name(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")

@@ -1,0 +1,174 @@
+"""`streamcount count`: cells in files, without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamcount.errors import ExitCode, SourceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streamcount.cli._counting import Outputs, Report, Seen
+    from streamcount.cli._inputs import InputOptions, Recording
+    from streamcount.detection import Detector
+
+_TOLD_ERRORS = 20
+
+
+def count(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Images, folders, TIFF stacks, videos; patterns such as 'a/*.png'."
+        ),
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Model bundle: a name, or a folder.", show_default="blood-smear")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="'watershed' needs no model; 'tflite' runs --model.", show_default="tflite"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="JSON lines, one a frame; - for standard output.")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Folder for pictures with the outlines drawn.", file_okay=False)
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for 16-bit label PNGs: pixel i + 1 is the i-th detection.", file_okay=False
+        ),
+    ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Follow cells from frame to frame: track ids, events.")
+    ] = False,
+    pixel_size_um: Annotated[
+        float | None, typer.Option(min=1e-3, max=1e3, help="µm per pixel, in place of what files say.")
+    ] = None,
+    cell_diameter_px: Annotated[
+        float | None,
+        typer.Option(min=4, max=2000, help="Diameter of a usual cell (a red cell in blood), pixels."),
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="Channel of a TIFF: number from 0, or name.")] = None,
+    plane: Annotated[
+        str | None, typer.Option(help="Focal plane of a TIFF, from 0; 'time' if planes are times in truth.")
+    ] = None,
+    value_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Black and white level of TIFFs of float or 32-bit pixels."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Frames detected at once.")] = 2,
+) -> None:
+    """Count cells in pictures, stacks and videos; no broker needed.
+
+    Prints counts per class for each file. A file that cannot be read is told, the others are counted, and the
+    exit code is 5. Pictures are named STEM-HASH-INDEX, HASH being the first 8 digits of the sha256 of the
+    line's "source".
+
+    A folder, a stack, a video, or a row of single images is one run for --track.
+    """
+    from rich.console import Console
+
+    from streamcount.cli._counting import Outputs
+    from streamcount.cli._inputs import find_recordings
+    from streamcount.cli._tables import count_table
+    from streamcount.sinks.results import STDOUT, ResultWriter
+
+    options = _input_options(channel, plane, value_range, pixel_size_um)
+    built = _detector(model, detector, cell_diameter_px)
+    told = Console(stderr=True)
+    recordings = find_recordings(paths, options)
+    if output is None:
+        report = _run(recordings, built, track, Outputs(None, overlay, masks), threads, told)
+    else:
+        with ResultWriter(output) as writer:
+            report = _run(recordings, built, track, Outputs(writer, overlay, masks), threads, told)
+    console = told if output == STDOUT else Console()
+    console.print(count_table(report.runs, built.model.class_names))
+    if report.errors:
+        lost, counted = len(report.errors), report.frames
+        told.print(f"{lost} not counted (see above), {counted} frames counted", style="red", markup=False)
+        raise typer.Exit(ExitCode.INPUT)
+
+
+def _run(
+    recordings: list[Recording],
+    detector: Detector,
+    track: bool,
+    outputs: Outputs,
+    threads: int,
+    told: Console,
+) -> Report:
+    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from streamcount.cli._counting import FileCounter
+    from streamcount.tracking import KalmanConfig
+
+    known = [recording.frame_count for recording in recordings]
+    total = None if None in known else sum(number or 0 for number in known)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    counter = FileCounter(detector, KalmanConfig().build() if track else None, outputs, threads)
+    quiet = not told.is_terminal or total == 1
+    with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
+        task = progress.add_task("counting", total=total)
+        errors = 0
+
+        def done(seen: Seen) -> None:
+            nonlocal errors
+            progress.advance(task)
+            if seen.error is not None:
+                errors += 1
+                if errors <= _TOLD_ERRORS:
+                    told.print(str(seen.error), style="red", markup=False, highlight=False, soft_wrap=True)
+                elif errors == _TOLD_ERRORS + 1:
+                    told.print("further errors are only counted", style="red")
+
+        report = counter.count(recordings, done)
+    if not report.frames:
+        raise SourceError("nothing was counted: none of what was given can be read")
+    return report
+
+
+def _input_options(
+    channel: str | None,
+    plane: str | None,
+    value_range: tuple[float, float] | None,
+    pixel_size_um: float | None,
+) -> InputOptions:
+    from streamcount.cli._inputs import InputOptions
+    from streamcount.sources.tiff_stack import Plane, TiffChoice
+
+    z: Plane = None
+    if plane is not None and plane != "time":
+        if not plane.isdecimal():
+            raise typer.BadParameter("a number from 0, or 'time'", param_hint="--plane")
+        z = int(plane)
+    elif plane == "time":
+        z = "time"
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise typer.BadParameter("black must be below white", param_hint="--value-range")
+    return InputOptions(TiffChoice(channel, z, None, value_range), pixel_size_um)
+
+
+def _detector(model: str | None, detector: str | None, cell_diameter_px: float | None) -> Detector:
+    """The detector that the options name. Raises ModelError."""
+    from streamcount.detection import TfliteConfig, WatershedConfig
+
+    if detector not in (None, "tflite", "watershed"):
+        raise typer.BadParameter("'watershed' or 'tflite'", param_hint="--detector")
+    if detector == "watershed":
+        if model is not None:
+            raise typer.BadParameter("watershed uses no model; leave one of both out", param_hint="--model")
+        if cell_diameter_px is None:
+            return WatershedConfig().build()
+        return WatershedConfig(
+            min_diameter_px=max(3.0, cell_diameter_px / 2), max_diameter_px=2 * cell_diameter_px
+        ).build()
+    return TfliteConfig(model=model or "blood-smear", cell_diameter_px=cell_diameter_px).build()

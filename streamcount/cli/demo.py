@@ -1,0 +1,43 @@
+"""`streamcount demo`: all of it, on this machine, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def demo(
+    images: Path | None = typer.Option(
+        None, help="A folder of your own images for the first camera.", exists=True, file_okay=False
+    ),
+    rate_hz: float = typer.Option(10.0, min=0.1, max=100, help="Frames a second of each camera."),
+    seconds: float | None = typer.Option(
+        None, min=1, help="End by itself after so long; without it, on Ctrl-C."
+    ),
+    data: Path | None = typer.Option(
+        None, help="Where the demo keeps its broker and logs; a folder of yours by default."
+    ),
+) -> None:
+    """Runs a Kafka broker, two cameras and a worker, and shows the counts as they come.
+
+    Nothing else is needed, no Docker and no microscope: the cameras are simulated. Ctrl-C ends all of it.
+    """
+    from rich.console import Console
+
+    from streamcount.config import Settings
+    from streamcount.service.broker import default_data_folder
+    from streamcount.service.demo import run_demo
+    from streamcount.service.processes import set_up_logging
+    from streamcount.service.watch import run_watch
+
+    set_up_logging()
+    console = Console(stderr=True)
+    folder = data or default_data_folder().with_name("demo")
+    console.print("Starting a Kafka broker, a worker and two cameras; logs are in", str(folder))
+
+    def show(settings: Settings) -> None:
+        run_watch(settings, seconds=seconds)
+
+    run_demo(folder, rate_hz, images, show)
+    console.print("Ended: cameras, worker and broker.")

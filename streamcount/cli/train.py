@@ -1,0 +1,264 @@
+"""`streamcount train` and `streamcount evaluate`: make a model from labelled images, judge any detector."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from streamcount.errors import ConfigurationError, TrainingError
+
+if TYPE_CHECKING:
+    from streamcount.detection.base import Detector
+    from streamcount.training.compile import Parts
+    from streamcount.training.dataset import Dataset
+    from streamcount.training.evaluate import ClassFigures, Found
+
+
+def _option(help_text: str, **limits: Any) -> Any:
+    return typer.Option(help=help_text, **limits)
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder with classes.txt, train/ and val/; each has images/ and labels/ (YOLO text boxes).",
+        show_default=False,
+    ),
+]
+Part = Annotated[
+    Path, typer.Argument(help="A part such as DATA/val, with images/ and labels/.", show_default=False)
+]
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, _option("Folder of the bundle to write; its name is the model's.")],
+    epochs: Annotated[int, _option("Times each image is seen; 30 take 20 minutes on two cores.", min=1)] = 30,
+    seed: Annotated[int, _option("The same seed and data give the same model, but for rounding.")] = 1,
+    width: Annotated[int, _option("Channels; 16 gives about 400,000 weights.", min=2, max=128)] = 16,
+    diameter: Annotated[float, _option("The reference cell at the net's scale, px.", min=8, max=256)] = 44.0,
+    cell_um: Annotated[float, _option("The reference cell in the specimen, µm.", min=0.1)] = 7.5,
+    reference: Annotated[str, _option("Class whose size sets the scale; else the commonest.")] = "",
+    names: Annotated[str, _option("Names for the classes, by commas, in the order of classes.txt.")] = "",
+    abnormal: Annotated[str, _option("Classes to be told of when seen, by commas.")] = "",
+    batch: Annotated[int, _option("Images a step.", min=1)] = 16,
+    canvas: Annotated[int, _option("Side of the training crops, px; a multiple of 16.", min=64)] = 224,
+    learning_rate: Annotated[float, _option("Highest rate, reached after a warm-up.", min=1e-6)] = 2e-3,
+    licence: Annotated[str, _option("Licence of the data, kept in model.toml.")] = "unknown",
+    provenance: Annotated[str, _option("Where the data is from, kept in model.toml.")] = "unknown",
+    work: Annotated[Path | None, _option("Folder of the unfinished state [default: .training/NAME].")] = None,
+) -> None:
+    """Train a detection net on labelled images and compile it to a full int8 model bundle.
+
+    A tenth of train/ is kept back to choose thresholds that make counts unbiased; the figures written to
+    model.toml are measured on val/. Interrupted, the same command goes on after the last whole epoch.
+
+    Example: `streamcount train smears --output models/my-smears --epochs 30`
+    """
+    if canvas % 16:
+        raise TrainingError(f"--canvas {canvas} is not a multiple of 16; take {canvas // 16 * 16}.")
+    console = Console(stderr=True)
+    with console.status("reading the data"):
+        parts, index = _read_parts(data, reference, console)
+
+    from streamcount.training.compile import Naming, make_bundle
+    from streamcount.training.loop import TrainingOptions, fit
+
+    class_names, alarming = _named(parts.train.class_names, names, abnormal)
+    naming = Naming(
+        name=_model_name(output),
+        class_names=class_names,
+        abnormal=alarming,
+        reference_class=index,
+        cell_diameter_um=cell_um,
+        licence=licence,
+        provenance=provenance,
+        command=_command(data, output, {
+            "epochs": epochs, "seed": seed, "width": width, "diameter": diameter, "cell-um": cell_um,
+            "reference": reference, "names": names, "abnormal": abnormal, "batch": batch, "canvas": canvas,
+            "learning-rate": learning_rate, "licence": licence, "provenance": provenance,
+        }),
+    )  # fmt: skip
+    options = TrainingOptions(epochs, seed, width, diameter, canvas, batch, learning_rate)
+    state = work or Path(".training") / naming.name
+    with _progress(console) as progress:
+        task = progress.add_task("training", total=None, note="")
+        net = fit(parts.train, options, state, lambda done, total, loss: progress.update(
+            task, completed=done, total=total, note=f"loss {loss:.3f}"))  # fmt: skip
+    with console.status("compiling") as status:
+        measured = make_bundle(net, parts, options, naming, output, status.update)
+    for form, figures in measured.items():
+        _print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
+    console.print(f"Wrote {output}. The state in {state} is not needed any more.")
+
+
+def evaluate(
+    data: Part,
+    model: Annotated[str, _option("Name or folder of a model bundle.")] = "",
+    detector: Annotated[
+        str, _option("A detector without model, such as `watershed`, in place of --model.")
+    ] = "",
+    pictures: Annotated[Path | None, _option("Folder for pictures of the worst images.")] = None,
+    worst: Annotated[int, _option("How many pictures.", min=1)] = 20,
+    record: Annotated[str, _option("Bundle into whose model.toml the figures are written too.")] = "",
+) -> None:
+    """Judge a detector on labelled images: average precision by class, and the error of its counts.
+
+    Counts are judged by image: MAE is the mean absolute error in cells, bias the mean error with its sign,
+    MAPE the mean of error over truth. The detector is told nothing about the images' scale.
+
+    Example: `streamcount evaluate smears/val --model blood-smear --pictures worst/`
+    """
+    if bool(model) == bool(detector):
+        raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
+    from streamcount.training.dataset import read_class_names, read_yolo_part
+    from streamcount.training.modelfile import record_figures
+
+    console = Console(stderr=True)
+    with console.status("reading the data"):
+        dataset = read_yolo_part(data, read_class_names(data))
+    _describe(console, data.name, dataset)
+    with _progress(console) as progress:
+        task = progress.add_task("detecting", total=None, note="")
+        measured, finds = _judge(dataset, model, detector, lambda: progress.update(task, advance=1))
+    _print_figures(f"{model or detector} on {data.name}", measured)
+    if record:
+        from streamcount.detection.bundle import find_bundle, load_bundle
+
+        same = bool(model) and load_bundle(model).name == load_bundle(record).name
+        record_figures(find_bundle(record), detector or ("int8" if same else Path(model).name), measured)
+    if pictures is not None:
+        from streamcount.training.pictures import write_worst
+
+        console.print(f"Wrote {len(write_worst(dataset, finds, pictures, worst))} pictures to {pictures}.")
+
+
+def build_detector(kind: str) -> Detector:
+    """The detector of a kind, with its defaults. Raises ConfigurationError naming the kinds there are."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from streamcount.detection import DetectorConfig
+
+    try:
+        return TypeAdapter(DetectorConfig).validate_python({"kind": kind}).build()
+    except ValidationError as error:
+        raise ConfigurationError(f"There is no detector {kind!r}: {error.errors()[0]['msg']}.") from error
+
+
+def _judge(
+    dataset: Dataset, model: str, kind: str, tick: Callable[[], None]
+) -> tuple[dict[str, ClassFigures], list[Found]]:
+    from streamcount.training.compile import counted, measure_bundle
+    from streamcount.training.evaluate import class_columns, figures, find_all
+
+    if model:
+        from streamcount.detection.bundle import find_bundle
+
+        folder = find_bundle(model)
+        return measure_bundle(folder, dataset, tick), counted(folder, dataset)
+    detector = build_detector(kind)
+    columns = class_columns(detector, dataset, None)
+    # A detector of other classes can still be judged on all cells as one.
+    numbers = columns if columns is not None else [0] * len(detector.model.class_names)
+    finds = find_all(detector, dataset, numbers, tick)
+    return figures(dataset, finds, finds, by_class=columns is not None), finds
+
+
+def _read_parts(data: Path, reference: str, console: Console) -> tuple[Parts, int]:
+    """The parts to train on, to choose thresholds on and to measure on; and the class that sets the scale."""
+    from streamcount.training.compile import Parts
+    from streamcount.training.dataset import read_class_names, read_yolo_part, split_calibration
+
+    labels = read_class_names(data)
+    if reference and reference not in labels:
+        raise TrainingError(f"--reference {reference!r} is no class; give one of {', '.join(labels)}.")
+    index = labels.index(reference) if reference else None
+    whole = read_yolo_part(data / "train", labels, index)
+    val = read_yolo_part(data / "val", labels, index)
+    _describe(console, "train", whole)
+    _describe(console, "val", val)
+    kept, held = split_calibration(whole, 0.1)
+    return Parts(kept, held, val), int(whole.class_counts().argmax()) if index is None else index
+
+
+def _named(labels: tuple[str, ...], names: str, abnormal: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes' names and those of the abnormal ones. Raises TrainingError where they do not fit."""
+    class_names, alarming = tuple(_words(names)) or labels, tuple(_words(abnormal))
+    if len(class_names) != len(labels) or len(set(class_names)) != len(labels):
+        raise TrainingError(f"--names {names!r} must give {len(labels)} different names, one a class.")
+    if not set(alarming) <= set(class_names):
+        raise TrainingError(
+            f"--abnormal {abnormal!r} names an unknown class; take some of {', '.join(class_names)}."
+        )
+    return class_names, alarming
+
+
+def _describe(console: Console, part: str, dataset: Dataset) -> None:
+    cells = ", ".join(
+        f"{n} {name}" for n, name in zip(dataset.class_counts(), dataset.class_names, strict=True)
+    )
+    dropped = f"; {dataset.doubled_boxes} doubled boxes dropped" if dataset.doubled_boxes else ""
+    console.print(f"{part}: {len(dataset.images)} images, {cells}{dropped}")
+
+
+def _print_figures(title: str, measured: dict[str, ClassFigures]) -> None:
+    table = Table(title=title)
+    table.add_column("class")
+    for name in ("cells", "AP50", "AP50-95", "count MAE", "bias", "MAPE %"):
+        table.add_column(name, justify="right")
+    for name, one in measured.items():
+        table.add_row(
+            name,
+            str(one.cells),
+            f"{one.ap50:.3f}",
+            f"{one.ap50_95:.3f}",
+            f"{one.mae:.2f}",
+            f"{one.bias:+.2f}",
+            f"{one.mape:.1f}",
+        )
+    Console().print(table)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _model_name(output: Path) -> str:
+    name = output.resolve().name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise TrainingError(
+            f"--output {output} must end in the model's name: letters, digits, '.', '_' or '-'."
+        )
+    return name
+
+
+def _command(data: Path, output: Path, options: dict[str, object]) -> str:
+    """The command that trains this model again, without the folders of this machine."""
+    import shlex
+
+    words = ["streamcount", "train", data.name, "--output", f"models/{_model_name(output)}"]
+    for key, value in options.items():
+        if value != "":
+            words += [f"--{key}", str(value)]
+    return shlex.join(words)

@@ -1,0 +1,100 @@
+"""Reading streamcount.toml, with errors that name the key and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from streamcount.config.settings import Settings
+from streamcount.errors import ConfigurationError
+
+ADDRESS_VARIABLE = "STREAMCOUNT_BOOTSTRAP_SERVERS"
+DEFAULT_FILE = Path("streamcount.toml")
+
+
+def load_settings(path: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a TOML file; without `path`, from ./streamcount.toml if it is there, else the defaults.
+
+    environment: in place of `os.environ`; only the broker's address is taken from it.
+    Raises ConfigurationError naming each wrong key.
+    """
+    file = Path(path) if path is not None else DEFAULT_FILE
+    if path is None and not file.exists():
+        return parse_settings("", "defaults", environment)
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the configuration {file}: {error}") from error
+    return parse_settings(text, str(file), environment)
+
+
+def parse_settings(
+    text: str, name: str = "configuration", environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from TOML text. Raises ConfigurationError naming each wrong key."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name} is not valid TOML: {error}") from error
+    address = (os.environ if environment is None else environment).get(ADDRESS_VARIABLE)
+    if address and isinstance(raw.setdefault("kafka", {}), dict):
+        raw["kafka"]["bootstrap_servers"] = address
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
+        raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
+
+
+def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
+    key = ".".join(str(part) for part in loc) or "settings"
+    if kind == "extra_forbidden":
+        known = sorted({name for model in _models_at(loc[:-1]) for name in model.model_fields})
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key {key!r}; {hint}"
+    if kind == "missing":
+        return f"{key!r} is missing; add it"
+    message = message.removeprefix("Value error, ")
+    if isinstance(value, str | int | float | bool):
+        return f"{key!r} = {_without_credentials(value)!r}: {message}"
+    return f"{key!r}: {message}"
+
+
+def _without_credentials(value: object) -> object:
+    """An address of a camera may carry a password, which belongs in no log."""
+    return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
+
+
+def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    """The models that the keys of a place belong to, to know what could have been meant there."""
+    found: list[type[BaseModel]] = [Settings]
+    for part in loc:
+        found = [model for one in found for model in _step(one, str(part))]
+    return found
+
+
+def _step(model: type[BaseModel], part: str) -> Iterator[type[BaseModel]]:
+    field = model.model_fields.get(part)
+    if field is not None:
+        yield from _models_in(field.annotation)
+        return
+    # Inside a dictionary the part is a key of the user's, inside a union the name of a kind: neither moves on.
+    kind = model.model_fields.get("kind")
+    if kind is None or part in get_args(kind.annotation):
+        yield model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) is not None:
+        for argument in get_args(annotation):
+            yield from _models_in(argument)

@@ -1,0 +1,174 @@
+"""All settings: one TOML file, each key with its default, its unit and what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from streamcount.detection import DetectorConfig
+from streamcount.detection.tflite import TfliteConfig
+from streamcount.pipeline import Pipeline
+from streamcount.sources import SourceConfig
+from streamcount.tracking import TrackerConfig
+from streamcount.tracking.kalman import KalmanConfig
+from streamcount.wire.images import Encoding
+
+CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+TopicName = Literal["frames", "detections", "tracks", "events", "counts", "alerts", "dead-letters"]
+
+MEBIBYTE = 2**20
+HOUR_MS = 3_600_000
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class KafkaConfig(_Section):
+    """Which Kafka. The environment variable STREAMCOUNT_BOOTSTRAP_SERVERS overrides the address."""
+
+    bootstrap_servers: str = Field(
+        default="127.0.0.1:9092", description="host:port of one or more brokers, by commas"
+    )
+
+
+class TopicsConfig(_Section):
+    """The topics and how long they keep what."""
+
+    prefix: str = Field(
+        default="streamcount",
+        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        description="names are PREFIX.frames and so on",
+    )
+    partitions: int = Field(
+        default=8, ge=1, le=1000, description="of each topic: the most workers that can share the load"
+    )
+    replication_factor: int = Field(
+        default=1, ge=1, le=7, description="copies of each partition; 3 on three brokers"
+    )
+    min_insync_replicas: int = Field(
+        default=1, ge=1, le=7, description="copies that must have a record before it counts"
+    )
+    frames_retention_bytes: int = Field(
+        default=2 * 1024 * MEBIBYTE, ge=MEBIBYTE, description="images kept for each partition, bytes"
+    )
+    frames_retention_ms: int = Field(
+        default=24 * HOUR_MS, ge=60_000, description="how long images are kept, ms"
+    )
+    events_retention_ms: int = Field(
+        default=30 * 24 * HOUR_MS,
+        ge=60_000,
+        description="how long detections, tracks, events, counts are kept, ms",
+    )
+    max_message_bytes: int = Field(
+        default=16 * MEBIBYTE,
+        ge=MEBIBYTE,
+        le=256 * MEBIBYTE,
+        description="largest record: producer, topic, consumer",
+    )
+
+    def name(self, topic: TopicName) -> str:
+        """The topic's name on the broker."""
+        return f"{self.prefix}.{topic}"
+
+
+class LimitsConfig(_Section):
+    """What a frame may be; beyond it is dead-lettered."""
+
+    frame_bytes: int = Field(default=15 * MEBIBYTE, ge=1024, description="largest encoded image, bytes")
+    frame_pixels: int = Field(
+        default=64_000_000, ge=64, description="largest image, pixels; guards against decompression bombs"
+    )
+
+
+class WorkerConfig(_Section):
+    """How frames are processed."""
+
+    app_id: str = Field(
+        default="streamcount-worker",
+        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        description="consumer group, and the changelog's prefix",
+    )
+    threads: int = Field(default=2, ge=1, le=64, description="detections computed at once in one process")
+    batch: int = Field(default=8, ge=1, le=16, description="most frames that are detected together")
+    data_folder: Path = Field(
+        default=Path("streamcount-data/worker"), description="where Faust keeps its files"
+    )
+    host: str = Field(default="127.0.0.1", description="address of /metrics, /livez and /readyz")
+    port: int = Field(
+        default=9464, ge=0, le=65535, description="port of /metrics; process i of --processes adds i; 0 = any"
+    )
+    stall_s: float = Field(
+        default=30.0, gt=0, le=3600, description="lag without progress for so long makes /livez fail"
+    )
+
+
+class CameraConfig(_Section):
+    """One camera: where its frames come from and how they are sent."""
+
+    source: SourceConfig
+    encoding: Encoding = Field(
+        default="jpeg", description="jpeg (small), png (exact, 8 or 16 bit) or raw (exact, fastest)"
+    )
+    jpeg_quality: int = Field(default=92, ge=30, le=100, description="for encoding jpeg")
+    pixel_size_um: float | None = Field(
+        default=None, gt=0, description="µm per pixel; overrides what the source says"
+    )
+    buffer_bytes: int = Field(
+        default=256 * MEBIBYTE, ge=MEBIBYTE, description="frames that wait while the broker is away, bytes"
+    )
+    when_full: Literal["block", "drop-oldest"] = Field(
+        default="block",
+        description="buffer full: hold the camera back, or drop the oldest frames and tell so",
+    )
+    detector: DetectorConfig | None = Field(
+        default=None, description="in place of [detector] for this camera"
+    )
+    tracker: TrackerConfig | None = Field(default=None, description="in place of [tracker] for this camera")
+
+    @model_validator(mode="after")
+    def _buffer_holds_a_frame(self) -> CameraConfig:
+        if self.buffer_bytes < 4 * MEBIBYTE and self.encoding == "raw":
+            raise ValueError("buffer_bytes below 4 MiB is too small for raw frames; raise it or use jpeg")
+        return self
+
+
+class Settings(_Section):
+    """Everything that streamcount.toml may say; a key left out has its default."""
+
+    kafka: KafkaConfig = KafkaConfig()
+    topics: TopicsConfig = TopicsConfig()
+    limits: LimitsConfig = LimitsConfig()
+    worker: WorkerConfig = WorkerConfig()
+    detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
+    tracker: TrackerConfig = Field(default_factory=KalmanConfig)
+    cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _frames_fit_in_messages(self) -> Settings:
+        # Headers and Kafka's own framing need room beside the image.
+        if self.limits.frame_bytes > self.topics.max_message_bytes - 16_384:
+            raise ValueError(
+                "limits.frame_bytes must be at least 16 KiB below topics.max_message_bytes, "
+                "or a frame that the worker would take could never be sent"
+            )
+        if self.topics.min_insync_replicas > self.topics.replication_factor:
+            raise ValueError("topics.min_insync_replicas cannot exceed topics.replication_factor")
+        return self
+
+    def detector_for(self, camera_id: str) -> DetectorConfig:
+        """The detector's settings for a camera; a camera not listed has the common ones."""
+        camera = self.cameras.get(camera_id)
+        return camera.detector if camera and camera.detector else self.detector
+
+    def tracker_for(self, camera_id: str) -> TrackerConfig:
+        """The tracker's settings for a camera; a camera not listed has the common ones."""
+        camera = self.cameras.get(camera_id)
+        return camera.tracker if camera and camera.tracker else self.tracker
+
+    def pipeline(self, camera_id: str) -> Pipeline:
+        """A pipeline with the camera's detector and tracker. Raises ModelError where a model cannot be loaded."""
+        return Pipeline(self.detector_for(camera_id).build(), self.tracker_for(camera_id).build())

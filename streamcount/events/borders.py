@@ -1,0 +1,45 @@
+"""Where a cell stands with regard to the edge of the field of view."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.types import Float32Array
+
+
+def touched_edges(
+    boxes_px: Float32Array, image_shape: tuple[int, int], margin_px: float
+) -> NDArray[np.bool_]:
+    """(N, 4) bool: boxes (N, 4) within the margin of the top, left, bottom, right edge."""
+    height, width = image_shape
+    limits = np.array([margin_px, margin_px, margin_px - height, margin_px - width])
+    signs = np.array([1.0, 1.0, -1.0, -1.0])
+    result: NDArray[np.bool_] = boxes_px.astype(np.float64) * signs <= limits
+    return result
+
+
+def moves_out(
+    boxes_px: Float32Array,
+    velocities_px: Float32Array,
+    image_shape: tuple[int, int],
+    margin_px: float,
+    outward_diameters: float,
+) -> NDArray[np.bool_]:
+    """(N,) bool: touches an edge and moves towards that edge, faster than a share of its own size a frame.
+
+    boxes_px: (N, 4). velocities_px: (N, 2), pixels a frame.
+    """
+    boxes = boxes_px.astype(np.float64)
+    sizes = np.sqrt(np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1.0))
+    outward = np.concatenate([-velocities_px, velocities_px], axis=1).astype(np.float64)
+    fast = outward > outward_diameters * sizes[:, None]
+    out = touched_edges(boxes_px, image_shape, margin_px) & fast
+    result: NDArray[np.bool_] = out[:, 0] | out[:, 1] | out[:, 2] | out[:, 3]
+    return result
+
+
+def outside(centroids_px: Float32Array, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) bool: centroids (N, 2) beyond the image."""
+    beyond = (centroids_px < 0) | (centroids_px >= np.array(image_shape))
+    return np.logical_or(beyond[:, 0], beyond[:, 1])

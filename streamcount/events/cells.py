@@ -1,0 +1,156 @@
+"""From tracks to events about cells: a pure function of this frame's tracks and of what was told before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.events.borders import moves_out, outside, touched_edges
+from streamcount.events.config import EventsConfig
+from streamcount.events.lifecycle import Meaning, meanings
+from streamcount.events.memory import NO_CLASS, CellMemory, aligned, kept, with_classes
+from streamcount.types import (
+    CellAbnormal,
+    CellAppeared,
+    CellLeft,
+    CellLost,
+    ClassChanged,
+    Float32Array,
+    ModelIdentity,
+    Tracks,
+    TrackStatus,
+)
+
+CellStory: TypeAlias = CellAppeared | ClassChanged | CellAbnormal | CellLeft | CellLost
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What the makers of the single events need. `memory` is the frame's own copy and is written to."""
+
+    tracks: Tracks
+    memory: CellMemory
+    model: ModelIdentity
+    config: EventsConfig
+
+    def said(self, row: int, class_id: int, *, first: bool = False, last: bool = False) -> dict[str, Any]:
+        """The fields that all events about a cell share; of this frame, or of the first or last sighting."""
+        tracks, meta = self.tracks, self.tracks.metadata
+        centroids: Float32Array = self.memory.centroids_px if first or last else tracks.centroids_px
+        boxes: Float32Array = self.memory.boxes_px if first or last else tracks.boxes_px
+        sequence, happened = meta.sequence, meta.acquired_at_ns
+        if first:
+            sequence, happened = int(tracks.first_sequences[row]), int(tracks.first_seen_ns[row])
+        if last:
+            sequence, happened = int(tracks.last_sequences[row]), int(tracks.last_seen_ns[row])
+        y, x = centroids[row].tolist()
+        y0, x0, y1, x1 = boxes[row].tolist()
+        return {
+            "camera_id": meta.camera_id,
+            "run_id": meta.run_id,
+            "sequence": sequence,
+            "happened_at_ns": happened,
+            "decided_at_ns": meta.acquired_at_ns,
+            "track_id": int(tracks.track_ids[row]),
+            "class_name": self.model.class_names[class_id],
+            "centroid_px": (y, x),
+            "box_px": (y0, x0, y1, x1),
+        }
+
+
+def cell_events(
+    memory: CellMemory, tracks: Tracks, model: ModelIdentity, first_sequence: int, config: EventsConfig
+) -> tuple[CellMemory, tuple[CellStory, ...]]:
+    """What happened to the cells in this frame, and what to remember of it.
+
+    Only confirmed cells are told of. Events come in the order appeared, turned, abnormal, gone, each by
+    track id. first_sequence: the first frame of the run that was looked at; cells that it shows did not
+    enter. Raises StreamcountError where a track changes its status in a way that the lifecycle does not
+    have.
+    """
+    what = meanings(tracks.previous_status, tracks.status)
+    copy, known = aligned(with_classes(memory, model.class_names), tracks.track_ids)
+    scene = _Scene(tracks, copy, model, config)
+    copy.centroids_px[~known] = tracks.centroids_px[~known]
+    copy.boxes_px[~known] = tracks.boxes_px[~known]
+
+    appearing = np.flatnonzero(what == Meaning.APPEARS)
+    events: list[CellStory] = _appeared(scene, appearing, first_sequence)
+    seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
+    events += _turned(scene, seen)
+    events += _abnormal(scene, seen)
+    events += _gone(scene, np.flatnonzero(what == Meaning.GOES))
+
+    copy.centroids_px[seen] = tracks.centroids_px[seen]
+    copy.boxes_px[seen] = tracks.boxes_px[seen]
+    return kept(copy, np.flatnonzero(tracks.status != TrackStatus.ENDED)), tuple(events)
+
+
+def _appeared(scene: _Scene, rows: NDArray[np.intp], first_sequence: int) -> list[CellStory]:
+    tracks, memory = scene.tracks, scene.memory
+    memory.told_classes[rows] = tracks.class_ids[rows]
+    at_edge = touched_edges(memory.boxes_px[rows], tracks.image_shape, scene.config.border_margin_px).any(
+        axis=1
+    )
+    entered = at_edge & (tracks.first_sequences[rows] != first_sequence)
+    return [
+        CellAppeared(entered=bool(came), **scene.said(row, int(tracks.class_ids[row]), first=True))
+        for row, came in zip(rows.tolist(), entered, strict=True)
+    ]
+
+
+def _turned(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
+    """Cells whose class is another one, and has been so for some sightings: flicker is not told."""
+    memory, now = scene.memory, scene.tracks.class_ids.astype(np.int32)
+    # After a change of model the told class may be unknown; the cell itself did not turn.
+    untold = seen & (memory.told_classes == NO_CLASS)
+    memory.told_classes[untold] = now[untold]
+    other = seen & (now != memory.told_classes)
+    same_other = other & (now == memory.other_classes)
+    memory.other_frames[seen] = np.where(other, np.where(same_other, memory.other_frames + 1, 1), 0)[seen]
+    memory.other_classes[seen] = np.where(other, now, NO_CLASS)[seen]
+    rows = np.flatnonzero(other & (memory.other_frames >= scene.config.class_hold_frames))
+    names = scene.model.class_names
+    events: list[CellStory] = [
+        ClassChanged(previous_class_name=names[memory.told_classes[row]], **scene.said(row, int(now[row])))
+        for row in rows.tolist()
+    ]
+    memory.told_classes[rows] = now[rows]
+    memory.other_classes[rows] = NO_CLASS
+    memory.other_frames[rows] = 0
+    return events
+
+
+def _abnormal(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
+    """Cells told to be of an abnormal class; each is told of once."""
+    memory, names = scene.memory, scene.model.class_names
+    abnormal = np.array([name in scene.model.abnormal for name in names] + [False])
+    rows = np.flatnonzero(seen & abnormal[memory.told_classes] & ~memory.abnormal_told)
+    memory.abnormal_told[rows] = True
+    return [
+        CellAbnormal(reason="class", **scene.said(row, int(memory.told_classes[row])))
+        for row in rows.tolist()
+    ]
+
+
+def _gone(scene: _Scene, rows: NDArray[np.intp]) -> list[CellStory]:
+    """Confirmed cells whose track is over: left where the edge explains it, lost otherwise."""
+    tracks, memory, config = scene.tracks, scene.memory, scene.config
+    left = outside(tracks.centroids_px[rows], tracks.image_shape) | moves_out(
+        memory.boxes_px[rows],
+        tracks.velocities_px[rows],
+        tracks.image_shape,
+        config.border_margin_px,
+        config.outward_diameters,
+    )
+    # A track that was not seen since the model changed may have no class that the new model knows.
+    classes = np.where(
+        memory.told_classes[rows] == NO_CLASS, tracks.class_ids[rows], memory.told_classes[rows]
+    )
+    return [
+        (CellLeft if is_left else CellLost)(**scene.said(row, class_id, last=True))
+        for row, class_id, is_left in zip(rows.tolist(), classes.tolist(), left.tolist(), strict=True)
+    ]

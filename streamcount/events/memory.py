@@ -1,0 +1,92 @@
+"""What the events about cells remember between two frames."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.types import Float32Array, Int64Array
+
+NO_CLASS = -1
+
+
+class CellMemory(msgspec.Struct, frozen=True, eq=False):
+    """N living tracks, in ascending order of id.
+
+    class_names: what the class ids stand for.
+    track_ids: (N,) int64.
+    told_classes: (N,) int32, the class last told of the cell, -1 for none.
+    other_classes, other_frames: (N,) int32, another class seen lately, and for how many sightings in a row.
+    abnormal_told: (N,) bool, whether the cell was told to be abnormal.
+    centroids_px (N, 2), boxes_px (N, 4): float32, the first sighting of a cell that was not told of yet (its
+        appearance is told of there), the last sighting of any other (its going is told of there).
+    """
+
+    class_names: tuple[str, ...]
+    track_ids: Int64Array
+    told_classes: NDArray[np.int32]
+    other_classes: NDArray[np.int32]
+    other_frames: NDArray[np.int32]
+    abnormal_told: NDArray[np.bool_]
+    centroids_px: Float32Array
+    boxes_px: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+
+PER_CELL = tuple(name for name in CellMemory.__struct_fields__ if name not in ("class_names", "track_ids"))
+_DEFAULTS = {"told_classes": NO_CLASS, "other_classes": NO_CLASS}
+
+
+def empty_memory() -> CellMemory:
+    """Before the first frame."""
+    return CellMemory(
+        class_names=(),
+        track_ids=np.empty(0, np.int64),
+        told_classes=np.empty(0, np.int32),
+        other_classes=np.empty(0, np.int32),
+        other_frames=np.empty(0, np.int32),
+        abnormal_told=np.empty(0, np.bool_),
+        centroids_px=np.empty((0, 2), np.float32),
+        boxes_px=np.empty((0, 4), np.float32),
+    )
+
+
+def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory:
+    """The same memory under another model's classes; a class that it does not know by name is forgotten."""
+    if class_names == memory.class_names:
+        return memory
+    numbers = [class_names.index(name) if name in class_names else NO_CLASS for name in memory.class_names]
+    # The last entry is what -1 looks up.
+    translation = np.array([*numbers, NO_CLASS], np.int32)
+    return msgspec.structs.replace(
+        memory,
+        class_names=class_names,
+        told_classes=translation[memory.told_classes],
+        other_classes=np.full(len(memory), NO_CLASS, np.int32),
+        other_frames=np.zeros(len(memory), np.int32),
+    )
+
+
+def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDArray[np.bool_]]:
+    """The memory with one writable row for each of `track_ids`, and which of them it knew."""
+    places = np.searchsorted(memory.track_ids, track_ids)
+    known = np.zeros(len(track_ids), np.bool_)
+    inside = places < len(memory)
+    known[inside] = memory.track_ids[places[inside]] == track_ids[inside]
+    arrays = {}
+    for name in PER_CELL:
+        old = getattr(memory, name)
+        new = np.full((len(track_ids), *old.shape[1:]), _DEFAULTS.get(name, 0), old.dtype)
+        new[known] = old[places[known]]
+        arrays[name] = new
+    return CellMemory(class_names=memory.class_names, track_ids=track_ids, **arrays), known
+
+
+def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
+    """The memory of these rows only, in ascending order of id."""
+    rows = rows[np.argsort(memory.track_ids[rows], kind="stable")]
+    arrays = {name: getattr(memory, name)[rows] for name in PER_CELL}
+    return CellMemory(class_names=memory.class_names, track_ids=memory.track_ids[rows], **arrays)

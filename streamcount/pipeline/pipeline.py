@@ -1,0 +1,179 @@
+"""Counting as a fold: state and frame in, state and events out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from streamcount.detection.base import Detector
+from streamcount.errors import StreamcountError
+from streamcount.events import EventsConfig, cell_events, empty_memory
+from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
+from streamcount.tracking import Tracker
+from streamcount.types import (
+    AnyEvent,
+    CellAppeared,
+    CountsUpdated,
+    Detections,
+    Frame,
+    FramesMissing,
+    Tracks,
+    TrackStatus,
+)
+
+
+class Pipeline:
+    """Detects, follows and tells. Holds settings only; all memory is in the state that is handed in and out.
+
+    Frames that were counted before, or come from a run that a later one replaced, are skipped. A camera has
+    one run at a time: the first frame (or declared loss) of another run gives up the tracks of the old one,
+    without events, since nothing is known of their cells.
+    """
+
+    def __init__(self, detector: Detector, tracker: Tracker, events: EventsConfig | None = None) -> None:
+        self.detector = detector
+        self.tracker = tracker
+        self.events = events or EventsConfig()
+
+    def initial_state(self, camera_id: str = "") -> PipelineState:
+        """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
+        return PipelineState(camera_id=camera_id, tracker=self.tracker.initial_state())
+
+    def detect(self, frame: Frame, labels: bool = False) -> Detections:
+        """The cells of a frame. Stateless and expensive. Raises FrameError, ModelError."""
+        return self.detector.detect(frame, labels=labels)
+
+    def step(self, state: PipelineState, frame: Frame) -> tuple[PipelineState, StepResult]:
+        """advance(state, detect(frame))."""
+        return self.advance(state, self.detect(frame))
+
+    def advance(self, state: PipelineState, detections: Detections) -> tuple[PipelineState, StepResult]:
+        """Follow the cells into the next frame. Cheap, and the only way that state changes besides `miss`.
+
+        A hole before the frame is told as FramesMissing ("not-received"); the first frame of a run is
+        expected to be number 0. Raises StreamcountError for another camera's detections.
+        """
+        meta = detections.metadata
+        state = _of_camera(state, meta.camera_id)
+        if not is_news(state, meta.run_id, meta.sequence):
+            return state, SKIPPED
+        state = self._in_run(state, meta.run_id)
+        events: list[AnyEvent] = []
+        hole = meta.sequence - state.last_sequence - 1
+        if hole:
+            events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
+        tracker, tracks = self.tracker.update(state.tracker, detections, state.missed_frames + hole)
+        first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
+        cells, told = cell_events(state.cells, tracks, detections.model, first_sequence, self.events)
+        events.extend(told)
+        state = msgspec.structs.replace(
+            state,
+            tracker=tracker,
+            cells=cells,
+            last_sequence=meta.sequence,
+            last_acquired_at_ns=meta.acquired_at_ns,
+            first_sequence=first_sequence,
+            missed_frames=0,
+            cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
+        )
+        events.append(_counts(state, detections, tracks))
+        return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
+
+    def miss(self, state: PipelineState, missing: FramesMissing) -> tuple[PipelineState, StepResult]:
+        """Account for frames that will never come: dropped by the camera, or dead-lettered.
+
+        Told once: what was accounted for before is clipped away, and nothing left means skipped. Frames
+        between the last one accounted for and this loss are told as a hole of their own. The tracker hears
+        of it with the next frame. Raises StreamcountError for another camera's loss.
+        """
+        state = _of_camera(state, missing.camera_id)
+        if missing.last_sequence < missing.sequence or not is_news(
+            state, missing.run_id, missing.last_sequence
+        ):
+            return state, SKIPPED
+        state = self._in_run(state, missing.run_id)
+        events: list[AnyEvent] = []
+        if missing.sequence > state.last_sequence + 1:
+            events.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
+        first = max(missing.sequence, state.last_sequence + 1)
+        events.append(msgspec.structs.replace(missing, sequence=first))
+        state = msgspec.structs.replace(
+            state,
+            last_sequence=missing.last_sequence,
+            last_acquired_at_ns=missing.decided_at_ns,
+            missed_frames=state.missed_frames + missing.last_sequence - state.last_sequence,
+        )
+        return state, StepResult(events=_with_unique_ids(events))
+
+    def _in_run(self, state: PipelineState, run_id: str) -> PipelineState:
+        if run_id == state.run_id:
+            return state
+        finished = (*state.finished_runs, state.run_id) if state.run_id else state.finished_runs
+        return PipelineState(
+            camera_id=state.camera_id,
+            tracker=self.tracker.initial_state(),
+            cells=empty_memory(),
+            run_id=run_id,
+            finished_runs=finished[-REMEMBERED_RUNS:],
+        )
+
+
+def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:
+    if not state.camera_id:
+        return msgspec.structs.replace(state, camera_id=camera_id)
+    if camera_id != state.camera_id:
+        raise StreamcountError(
+            f"the state of camera {state.camera_id!r} was given a frame of {camera_id!r}; "
+            "keep one state for each camera"
+        )
+    return state
+
+
+def is_news(state: PipelineState, run_id: str, sequence: int) -> bool:
+    """Whether this frame of the state's camera is neither accounted for nor of a run that is over."""
+    if run_id == state.run_id:
+        return sequence > state.last_sequence
+    return run_id not in state.finished_runs
+
+
+def _hole(state: PipelineState, last_sequence: int, known_at_ns: int) -> FramesMissing:
+    """Frames from the last one accounted for up to `last_sequence` that nobody gave a reason for."""
+    began_ns = state.last_acquired_at_ns if state.last_sequence >= 0 else known_at_ns
+    return FramesMissing(
+        camera_id=state.camera_id,
+        run_id=state.run_id,
+        sequence=state.last_sequence + 1,
+        happened_at_ns=began_ns,
+        decided_at_ns=known_at_ns,
+        last_sequence=last_sequence,
+        reason="not-received",
+    )
+
+
+def _counts(state: PipelineState, detections: Detections, tracks: Tracks) -> CountsUpdated:
+    meta = detections.metadata
+    return CountsUpdated(
+        camera_id=meta.camera_id,
+        run_id=meta.run_id,
+        sequence=meta.sequence,
+        happened_at_ns=meta.acquired_at_ns,
+        decided_at_ns=meta.acquired_at_ns,
+        counts=detections.counts(),
+        total=len(detections),
+        confirmed_tracks=int((tracks.status == TrackStatus.CONFIRMED).sum()),
+        cells_seen=state.cells_seen,
+        quality=detections.quality,
+    )
+
+
+def _with_unique_ids(events: Sequence[AnyEvent]) -> tuple[AnyEvent, ...]:
+    """The events, after making sure that a sink which drops ids it has would drop none of them."""
+    numbers = Counter(event.event_id for event in events)
+    if len(numbers) != len(events):
+        doubled = next(name for name, number in numbers.items() if number > 1)
+        raise StreamcountError(
+            f"two events of one step have the id {doubled}; report it as a fault of the events"
+        )
+    return tuple(events)

@@ -1,0 +1,52 @@
+"""All that one camera's counting remembers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streamcount.events import CellMemory, empty_memory
+from streamcount.tracking import TrackerState
+from streamcount.types import AnyEvent, Detections, Tracks
+
+# Late frames of an ended run come within seconds; sixteen runs back is far beyond that.
+REMEMBERED_RUNS = 16
+
+
+class PipelineState(msgspec.Struct, frozen=True, eq=False):
+    """One camera's state: plain numbers, strings and arrays.
+
+    run_id: the run being counted, "" before the first frame.
+    last_sequence: the last frame accounted for, counted or missing; -1 before the first.
+    last_acquired_at_ns: when it was acquired, as far as is known.
+    first_sequence: the first frame of the run that was counted, -1 before it.
+    missed_frames: frames missing since the last one counted, which the tracker was not told of yet.
+    tracker: what the tracker remembers. cells: what the events remember.
+    cells_seen: cells confirmed since the run began.
+    finished_runs: runs that were given up for a later one, the latest last; their frames come too late.
+    """
+
+    camera_id: str
+    tracker: TrackerState
+    cells: CellMemory = msgspec.field(default_factory=empty_memory)
+    run_id: str = ""
+    last_sequence: int = -1
+    last_acquired_at_ns: int = 0
+    first_sequence: int = -1
+    missed_frames: int = 0
+    cells_seen: int = 0
+    finished_runs: tuple[str, ...] = ()
+
+
+class StepResult(msgspec.Struct, frozen=True, eq=False):
+    """What one step gave. detections, tracks: None where no frame was counted.
+
+    skipped: the frame, or the record of a loss, told nothing new and changed nothing.
+    """
+
+    detections: Detections | None = None
+    tracks: Tracks | None = None
+    events: tuple[AnyEvent, ...] = ()
+    skipped: bool = False
+
+
+SKIPPED = StepResult(skipped=True)

@@ -1,0 +1,1 @@
+"""Cameras: frames from sources to Kafka, with every sequence number accounted for."""

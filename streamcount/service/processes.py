@@ -1,0 +1,37 @@
+"""Processes: ending with their parent, and speaking in one form."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Asks the kernel to send this process a signal when its parent ends, even by SIGKILL; on Linux only."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), number)
+
+
+def exit_on_sigterm() -> None:
+    """Ends with exit code 0 on SIGTERM, while a process has begun nothing that it would have to finish."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """One line an event on standard error; the libraries speak only when something is wrong."""
+    logging.basicConfig(
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    for name in ("faust", "mode", "aiokafka", "kafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,287 @@
+"""A live view of all cameras: reads counts, events, alerts and dead letters as they come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from streamcount.config import Settings
+from streamcount.config.settings import TopicName
+from streamcount.errors import FrameError
+from streamcount.service.watch_view import CameraView, WatchState, as_line, as_table
+from streamcount.wire import decode_event
+from streamcount.wire.cloudevents import header_map
+from streamcount.wire.deadletters import REASON
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient, KafkaConsumer
+    from rich.console import Console
+
+log = logging.getLogger(__name__)
+
+WATCHED: tuple[TopicName, ...] = ("counts", "events", "alerts", "dead-letters")
+CREATE_TIME = 0
+CONNECT_S = 3.0
+PROBE_EVERY_S = 1.0
+REFRESH_S = 0.25
+ONCE_S = 3.0
+
+
+class Watcher:
+    """Follows the topics of results from their end, and how far the workers lag, each on a thread of its own.
+
+    It belongs to no consumer group and so moves nothing. While Kafka is away, `trouble` says so; it goes on
+    by itself.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._state = WatchState()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._following = threading.Event()
+        self._lag: int | None = None
+        self._reading_trouble = ""
+        self._probing_trouble = ""
+        self._threads = [
+            threading.Thread(target=self._follow, name="watch", daemon=True),
+            threading.Thread(target=self._probe, name="watch lag", daemon=True),
+        ]
+
+    def __enter__(self) -> Watcher:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(CONNECT_S + 2)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with Kafka, or ""."""
+        return self._reading_trouble or self._probing_trouble
+
+    @property
+    def lag(self) -> int | None:
+        """Frames in Kafka that the workers have not committed yet; None while nobody knows."""
+        return self._lag
+
+    def wait_until_following(self, timeout_s: float) -> bool:
+        """Whether, within a time, the end of all topics is known: what is written from then on is seen."""
+        return self._following.wait(timeout_s)
+
+    def cameras(self) -> list[CameraView]:
+        """All cameras heard of, by name; a copy of what is known now."""
+        from copy import deepcopy
+
+        with self._lock:
+            return [deepcopy(view) for _, view in sorted(self._state.cameras.items())]
+
+    def _follow(self) -> None:
+        from kafka.errors import KafkaError
+
+        while not self._ended.is_set():
+            try:
+                consumer = self._consumer()
+                try:
+                    self._read(consumer)
+                finally:
+                    consumer.close(autocommit=False, timeout_ms=1000)
+            except (KafkaError, OSError) as error:
+                self._reading_trouble = f"Kafka at {self.address} cannot be read: {error}"
+                self._ended.wait(1.0)
+
+    def _consumer(self) -> KafkaConsumer:
+        from kafka import KafkaConsumer
+
+        return KafkaConsumer(
+            bootstrap_servers=self.address.split(","),
+            client_id="streamcount-watch",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            allow_auto_create_topics=False,
+            fetch_max_wait_ms=100,
+            request_timeout_ms=10_000,
+            reconnect_backoff_max_ms=1_000,
+            bootstrap_timeout_ms=int(CONNECT_S * 1000),
+            metrics_enabled=False,
+        )
+
+    def _read(self, consumer: KafkaConsumer) -> None:
+        from kafka import TopicPartition
+
+        homes = {self._settings.topics.name(topic): topic for topic in WATCHED}
+        known = {name: consumer.partitions_for_topic(name) for name in homes}
+        absent = sorted(name for name, partitions in known.items() if not partitions)
+        if absent:
+            self._reading_trouble = f"no topic {', '.join(absent)}: make them with streamcount topics"
+            self._ended.wait(1.0)
+            return
+        partitions = [
+            TopicPartition(name, number) for name, numbers in known.items() for number in numbers or ()
+        ]
+        consumer.assign(partitions)
+        for partition, end in consumer.end_offsets(partitions).items():
+            consumer.seek(partition, end)
+        self._reading_trouble = ""
+        self._following.set()
+        while not self._ended.is_set():
+            for partition, records in consumer.poll(timeout_ms=200).items():
+                for record in records:
+                    self._take(homes[partition.topic], record)
+
+    def _take(self, topic: TopicName, record: Any) -> None:
+        now_s, now_ns = time.monotonic(), time.time_ns()
+        with self._lock:
+            if topic == "dead-letters":
+                camera_id = (record.key or b"?").decode("utf-8", "replace")
+                self._state.dead_letter(camera_id, _reason(record), now_s)
+                return
+            try:
+                event = decode_event(record.value or b"")
+            except FrameError as error:
+                log.warning("%s offset %d: %s", record.topic, record.offset, error)
+                return
+            captured_at_ms = record.timestamp if record.timestamp_type == CREATE_TIME else None
+            self._state.apply(event, captured_at_ms, now_s, now_ns)
+
+    def _probe(self) -> None:
+        from kafka import KafkaAdminClient
+        from kafka.errors import KafkaError
+
+        admin: KafkaAdminClient | None = None
+        while not self._ended.is_set():
+            try:
+                if admin is None:
+                    admin = KafkaAdminClient(
+                        bootstrap_servers=self.address.split(","),
+                        client_id="streamcount-watch",
+                        bootstrap_timeout_ms=int(CONNECT_S * 1000),
+                        request_timeout_ms=4_000,
+                        reconnect_backoff_max_ms=1_000,
+                    )
+                self._lag = self._measure_lag(admin)
+                self._probing_trouble = ""
+            except (KafkaError, OSError) as error:
+                self._probing_trouble = f"Kafka at {self.address} does not answer: {error}"
+                self._lag = None
+                if admin is not None:
+                    admin.close()
+                    admin = None
+            self._ended.wait(PROBE_EVERY_S)
+        if admin is not None:
+            admin.close()
+
+    def _measure_lag(self, admin: KafkaAdminClient) -> int | None:
+        from kafka import TopicPartition
+        from kafka.admin import OffsetSpec
+        from kafka.errors import CoordinatorNotAvailableError
+
+        group, topic = self._settings.worker.app_id, self._settings.topics.name("frames")
+        described = admin.describe_topics([topic])
+        partitions = [TopicPartition(topic, one["partition_index"]) for one in described[0]["partitions"]]
+        if not partitions:
+            return None
+        try:
+            committed = admin.list_group_offsets(group).get(group, {})
+        except CoordinatorNotAvailableError:
+            # A new broker keeps no offsets before a first consumer asks it to.
+            return None
+        if not any(partition in committed for partition in partitions):
+            return None
+        ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
+        starts = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+        lag = 0
+        for partition, start in starts.items():
+            done = committed[partition].offset if partition in committed else 0
+            lag += ends[partition].offset - max(done, start.offset)
+        return lag
+
+    @property
+    def address(self) -> str:
+        """Which Kafka is watched."""
+        return self._settings.kafka.bootstrap_servers
+
+
+def run_watch(
+    settings: Settings,
+    *,
+    seconds: float | None = None,
+    once: bool = False,
+    interval_s: float = 2.0,
+    console: Console | None = None,
+) -> None:
+    """Shows the cameras until Ctrl-C, or for `seconds`; a live table on a terminal, lines elsewhere.
+
+    once: one look at some seconds of what comes, and the end. interval_s: between lines.
+    """
+    from rich.console import Console
+
+    console = console or Console()
+    with Watcher(settings) as watcher:
+        try:
+            if once:
+                _show_once(watcher, console, seconds or ONCE_S)
+            elif console.is_terminal:
+                _show_table(watcher, console, seconds)
+            else:
+                _show_lines(watcher, console, seconds, interval_s)
+        except KeyboardInterrupt:
+            # How one leaves a watch; nothing is lost by it.
+            return
+
+
+def caption_of(watcher: Watcher) -> str:
+    """The line below the table."""
+    if watcher.trouble:
+        return watcher.trouble
+    lag = "no worker has committed yet" if watcher.lag is None else f"workers lag {watcher.lag} frames"
+    return (
+        f"Kafka {watcher.address}; {lag}; latency is the median from capture to here over 5 s. Ctrl-C ends."
+    )
+
+
+def _show_table(watcher: Watcher, console: Console, seconds: float | None) -> None:
+    from rich.live import Live
+
+    started_s = time.monotonic()
+    with Live(console=console, auto_refresh=False) as live:
+        while seconds is None or time.monotonic() - started_s < seconds:
+            table = as_table(watcher.cameras(), time.monotonic(), caption_of(watcher))
+            live.update(table, refresh=True)
+            time.sleep(REFRESH_S)
+
+
+def _show_lines(watcher: Watcher, console: Console, seconds: float | None, interval_s: float) -> None:
+    started_s = time.monotonic()
+    trouble = ""
+    while seconds is None or time.monotonic() - started_s < seconds:
+        left_s = interval_s if seconds is None else started_s + seconds - time.monotonic()
+        time.sleep(max(0.0, min(interval_s, left_s)))
+        if watcher.trouble != trouble:
+            trouble = watcher.trouble
+            _line(console, trouble or "Kafka answers again")
+        for view in watcher.cameras():
+            _line(console, as_line(view, time.monotonic(), watcher.lag))
+
+
+def _show_once(watcher: Watcher, console: Console, seconds: float) -> None:
+    watcher.wait_until_following(CONNECT_S + seconds)
+    time.sleep(seconds)
+    console.print(as_table(watcher.cameras(), time.monotonic(), caption_of(watcher)))
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _reason(record: Any) -> str:
+    try:
+        return header_map(record.headers).get(REASON, "")
+    except FrameError:
+        return "bad-headers"

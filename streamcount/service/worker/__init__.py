@@ -1,0 +1,1 @@
+"""The worker: Faust agents that turn frames into detections, and detections into tracks, events and counts."""

@@ -1,0 +1,40 @@
+"""The pipelines of all cameras; cameras that are set up alike share detector and tracker."""
+
+from __future__ import annotations
+
+import threading
+
+from streamcount.config import Settings
+from streamcount.detection.base import Detector
+from streamcount.pipeline import Pipeline
+
+
+class Pipelines:
+    """Builds what is needed when a camera is first seen. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._detectors: dict[str, Detector] = {}
+        self._pipelines: dict[tuple[str, str], Pipeline] = {}
+
+    def load_default(self) -> Detector:
+        """The common detector, loaded before the first frame. Raises ModelError where it cannot be."""
+        with self._lock:
+            return self._detector(self._settings.detector)
+
+    def of(self, camera_id: str) -> Pipeline:
+        """The pipeline of a camera. Raises ModelError where its model cannot be loaded."""
+        detector_config = self._settings.detector_for(camera_id)
+        tracker_config = self._settings.tracker_for(camera_id)
+        key = (detector_config.model_dump_json(), tracker_config.model_dump_json())
+        with self._lock:
+            if key not in self._pipelines:
+                self._pipelines[key] = Pipeline(self._detector(detector_config), tracker_config.build())
+            return self._pipelines[key]
+
+    def _detector(self, config: object) -> Detector:
+        key = config.model_dump_json()  # type: ignore[attr-defined]
+        if key not in self._detectors:
+            self._detectors[key] = config.build()  # type: ignore[attr-defined]
+        return self._detectors[key]

@@ -1,0 +1,101 @@
+"""One image file as pixels: PNG, JPEG, BMP, WebP, or a TIFF with a single frame."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.errors import SourceError
+from streamcount.sources.tiff_stack import TIFF_SUFFIXES, TiffChoice, TiffStack
+from streamcount.types import Image
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp"}) | TIFF_SUFFIXES
+
+_JPEG_BEGIN, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class Still:
+    """An image, (H, W) or (H, W, 3) RGB, uint8 or uint16, and what its file says of it."""
+
+    image: Image
+    pixel_size_um: float | None = None
+    channel: str = ""
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the name is that of an image, and not of a hidden file such as macOS's "._cells.png"."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def is_tiff_name(path: Path) -> bool:
+    """Whether the name is that of a TIFF."""
+    return path.suffix.lower() in TIFF_SUFFIXES
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts names as a person would: t2 before t10, capitals beside small letters."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], path.name
+
+
+def read_image(path: Path | str) -> Image:
+    """The image in a file: (H, W) or (H, W, 3) RGB, uint8 or uint16.
+
+    As stored: EXIF rotation is not applied. Alpha is dropped. Raises SourceError, naming file and remedy.
+    """
+    return read_still(Path(path)).image
+
+
+def read_still(path: Path, choice: TiffChoice | None = None) -> Still:
+    """The only frame of an image file; `choice` says which part of a TIFF. Raises SourceError."""
+    if is_tiff_name(path):
+        return _read_tiff_still(path, choice or TiffChoice())
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
+    # OpenCV 4 fills the missing part of a cut-off JPEG with grey and calls it good: cells would be missing
+    # from the count. A whole file ends it behind the last start of scan; a thumbnail's end lies before.
+    if data.startswith(_JPEG_BEGIN) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise SourceError(f"{path}: the JPEG is cut off; copy it again from where it was taken")
+    try:
+        # Ignoring EXIF keeps results in the coordinates of the stored pixels.
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:
+        raise SourceError(f"{path}: no readable image ({error.err or 'OpenCV refuses it'})") from error
+    if pixels is None:
+        raise SourceError(f"{path}: no readable image; damaged, cut off, or not what its name says")
+    return Still(rgb_from_bgr(pixels, path))
+
+
+def rgb_from_bgr(pixels: NDArray[Any], origin: object) -> Image:
+    """OpenCV's pixels, (H, W[, 1, 3 or 4]) BGR(A), as (H, W) or (H, W, 3) RGB. Raises SourceError."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise SourceError(f"{origin}: {pixels.dtype} pixels; save it with 8 or 16 bits")
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 1:
+        return pixels[:, :, 0]
+    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(pixels.shape[2])
+    if code is None:
+        raise SourceError(f"{origin}: {pixels.shape[2]} channels; save it as grey or RGB")
+    converted: Image = cv2.cvtColor(pixels, code)  # type: ignore[assignment]
+    return converted
+
+
+def _read_tiff_still(path: Path, choice: TiffChoice) -> Still:
+    with TiffStack(path, choice) as stack:
+        if len(stack) != 1:
+            raise SourceError(
+                f"{path}: a stack of {len(stack)} frames among single images; read it by itself, as a TIFF"
+            )
+        return Still(stack.read(0), stack.details.pixel_size_um, stack.details.channel)

@@ -1,0 +1,13 @@
+"""Trackers: identity over time."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from streamcount.tracking.base import Tracker
+from streamcount.tracking.kalman import KalmanConfig, KalmanTracker
+from streamcount.tracking.state import TrackerState
+
+TrackerConfig: TypeAlias = KalmanConfig
+
+__all__ = ["KalmanConfig", "KalmanTracker", "Tracker", "TrackerConfig", "TrackerState"]

@@ -1,0 +1,154 @@
+"""Sparse assignment: which track goes with which detection, at the least total cost.
+
+A link is worth `max_cost - cost`, and the sum of worths is made as large as possible, so a track may also
+stay unlinked. Most links are beyond doubt and are taken for all tracks at once (see `_certain`). What remains
+falls apart into small connected components of the graph of possible pairs, each solved on its own (as u-track
+and laptrack solve the whole; Jaqaman et al., Nature Methods 5, 695, 2008).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+
+from streamcount.tracking.motion import Float64Array
+from streamcount.types import Int64Array
+
+# From this many cells of a dense block on, the sparse solver is the faster one.
+DENSE_CELLS = 40_000
+# Components are solved together up to about this many rows: a call costs more than so small a block.
+BATCH_ROWS = 32
+# Links that are certain make others so; after a few rounds the solver is cheaper than looking again.
+CERTAIN_ROUNDS = 3
+
+
+def assign(
+    rows: Int64Array, columns: Int64Array, costs: Float64Array, max_cost: float
+) -> tuple[Int64Array, Int64Array]:
+    """Rows and columns of the links, in ascending order of row.
+
+    rows, columns: (P,) int64, the possible pairs, each at most once. costs: (P,). Pairs whose cost is not
+    below max_cost are left out. Of several best solutions the same one is taken whenever the inputs are the
+    same.
+    """
+    good = costs < max_cost
+    rows, columns, worths = rows[good], columns[good], max_cost - costs[good]
+    left = np.arange(len(rows))
+    links: list[NDArray[np.intp]] = []
+    for _ in range(CERTAIN_ROUNDS):
+        if not len(left):
+            break
+        sure = left[_certain(rows[left], columns[left], worths[left])]
+        links.append(sure)
+        left = left[~np.isin(rows[left], rows[sure]) & ~np.isin(columns[left], columns[sure])]
+        if not len(sure):
+            break
+    if len(left):
+        links.append(left[_solve_components(rows[left], columns[left], worths[left])])
+    chosen = np.concatenate(links) if links else left
+    chosen = chosen[np.argsort(rows[chosen], kind="stable")]
+    return rows[chosen], columns[chosen]
+
+
+def _certain(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.bool_]:
+    """Pairs that are in a best solution whatever the others do.
+
+    Such is a pair that is worth at least as much as the second best of its row and of its column together:
+    in a solution without it, swapping it in for whatever its row and its column are linked to loses
+    nothing. Taking one only removes rivals of the others, so all are taken together; of equals the first
+    pair is taken.
+    """
+    first_of_row, second_of_row = _first_and_second(rows, columns, worths)
+    first_of_column, second_of_column = _first_and_second(columns, rows, worths)
+    certain: NDArray[np.bool_] = first_of_row & first_of_column & (worths >= second_of_row + second_of_column)
+    return certain
+
+
+def _first_and_second(
+    owners: Int64Array, others: Int64Array, worths: Float64Array
+) -> tuple[NDArray[np.bool_], Float64Array]:
+    """Which pairs are the best of their owner; for these the worth of the owner's second best, or 0."""
+    order = np.lexsort((others, -worths, owners))
+    sorted_owners = owners[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = sorted_owners[1:] != sorted_owners[:-1]
+    next_worth = np.append(np.where(new[1:], 0.0, worths[order][1:]), 0.0)
+    first = np.zeros(len(order), np.bool_)
+    second = np.zeros(len(order))
+    first[order] = new
+    second[order] = next_worth
+    return first, second
+
+
+def _solve_components(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.intp]:
+    """Positions of the pairs that link, each connected component of the pairs solved on its own.
+
+    Small components are solved several in one block, where they cannot disturb each other: between them no
+    pair is worth anything.
+    """
+    # Ranks instead of row and column numbers keep the graph as small as what takes part in it.
+    row_names, row_ranks = np.unique(rows, return_inverse=True)
+    column_names, column_ranks = np.unique(columns, return_inverse=True)
+    size = len(row_names) + len(column_names)
+    graph = csr_array(
+        (np.ones(len(rows), np.int8), (row_ranks, column_ranks + len(row_names))), shape=(size, size)
+    )
+    row_labels = connected_components(graph, directed=False)[1][: len(row_names)].astype(np.int64)
+    rows_in = np.bincount(row_labels)
+    batches = (np.cumsum(rows_in) - rows_in) // BATCH_ROWS
+    labels = batches[row_labels[row_ranks]]
+    order = np.argsort(labels, kind="stable")
+    labels = labels[order]
+    starts = np.flatnonzero(np.diff(labels, prepend=-1))
+    local_rows = _local_ranks(labels, row_ranks[order])
+    local_columns = _local_ranks(labels, column_ranks[order])
+    chosen = [
+        start + _solve(local_rows[start:end], local_columns[start:end], worths[order[start:end]])
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True)
+    ]
+    found: NDArray[np.intp] = order[np.concatenate(chosen)]
+    return found
+
+
+def _local_ranks(labels: Int64Array, ranks: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The ranks counted from 0 in each component. labels: ascending, the component of each rank."""
+    base = int(ranks.max()) + 1
+    keys, places = np.unique(labels * base + ranks, return_inverse=True)
+    local: NDArray[np.intp] = places - np.searchsorted(keys, labels * base)
+    return local
+
+
+def _solve(row: NDArray[np.intp], column: NDArray[np.intp], worths: Float64Array) -> NDArray[np.intp]:
+    """Positions of the pairs of one component that link. row, column: ranks from 0 without a gap."""
+    n_rows, n_columns = int(row.max()) + 1, int(column.max()) + 1
+    if n_rows * n_columns > DENSE_CELLS:
+        return _solve_sparse(row, column, worths, (n_rows, n_columns))
+    gains = np.zeros((n_rows, n_columns))
+    gains[row, column] = worths
+    matched_rows, matched_columns = linear_sum_assignment(gains, maximize=True)
+    partner = np.full(n_rows, -1, np.intp)
+    partner[matched_rows] = matched_columns
+    # A cell of the block that is no pair has worth 0: being matched there means to stay unlinked.
+    return np.flatnonzero(partner[row] == column)
+
+
+def _solve_sparse(
+    row: NDArray[np.intp], column: NDArray[np.intp], worths: Float64Array, shape: tuple[int, int]
+) -> NDArray[np.intp]:
+    n_rows, n_columns = shape
+    alone = np.arange(n_rows)
+    # A column of its own for each row makes staying unlinked a match too. All costs are raised alike above
+    # zero, which the solver does not take for a pair.
+    top = float(worths.max()) + 1.0
+    costs = np.concatenate([top - worths, np.full(n_rows, top)])
+    graph = csr_array(
+        (costs, (np.concatenate([row, alone]), np.concatenate([column, n_columns + alone]))),
+        shape=(n_rows, n_columns + n_rows),
+    )
+    matched_rows, matched_columns = min_weight_full_bipartite_matching(graph)
+    partner = np.full(n_rows, -1, np.intp)
+    partner[matched_rows] = matched_columns
+    return np.flatnonzero(partner[row] == column)

@@ -1,0 +1,69 @@
+"""Which pairs of track and detection are near enough to be thought of, and what each would cost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from streamcount.tracking.motion import Float64Array
+from streamcount.types import Int64Array
+
+
+def pairs_within(
+    points_px: Float64Array, radii_px: Float64Array, targets_px: Float64Array
+) -> tuple[Int64Array, Int64Array, Float64Array]:
+    """All pairs with a target within the radius of a point, sorted by point, then target.
+
+    points_px: (N, 2). radii_px: (N,). targets_px: (M, 2). Returns rows, columns (P,) int64, distances (P,).
+    """
+    none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    if not len(points_px) or not len(targets_px):
+        return none
+    tree = cKDTree(targets_px)
+    # Tracks of like radius are asked together: one huge blob must not widen the search of all others.
+    groups = np.ceil(np.log2(np.maximum(radii_px, 1e-3))).astype(np.int64)
+    found: list[tuple[Int64Array, Int64Array, Float64Array]] = []
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        near = cKDTree(points_px[members]).sparse_distance_matrix(
+            tree, float(radii_px[members].max()), output_type="ndarray"
+        )
+        row = members[near["i"]].astype(np.int64)
+        inside = near["v"] <= radii_px[row]
+        found.append((row[inside], near["j"][inside].astype(np.int64), near["v"][inside]))
+    rows, columns, distances = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((columns, rows))
+    return rows[order], columns[order], distances[order]
+
+
+def overlaps(boxes: Float64Array, others: Float64Array) -> Float64Array:
+    """(P,) intersection over union of boxes (P, 4) with others (P, 4), row by row; 0 for empty boxes."""
+    top_left = np.maximum(boxes[:, :2], others[:, :2])
+    bottom_right = np.minimum(boxes[:, 2:], others[:, 2:])
+    shared = np.prod(np.maximum(bottom_right - top_left, 0.0), axis=1)
+    total = (
+        np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared
+    )
+    result: Float64Array = np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
+    return result
+
+
+def size_difference(areas: Float64Array, others: Float64Array) -> Float64Array:
+    """(P,) 0 for equal areas, 1 where one is four times the other or more."""
+    ratio = np.log(np.maximum(areas, 1e-6) / np.maximum(others, 1e-6))
+    result: Float64Array = np.minimum(np.abs(ratio) / np.log(4.0), 1.0)
+    return result
+
+
+def class_difference(sums: Float64Array, probabilities: NDArray[np.floating]) -> Float64Array:
+    """(P,) 1 less the overlap of two distributions over classes: 0 where they are the same, 1 where apart.
+
+    A track of which no class is known yet (all sums 0) differs from nothing.
+    """
+    if sums.shape[1] < 2:
+        return np.zeros(len(sums))
+    weights = sums.sum(axis=1)
+    means = sums / np.maximum(weights, 1e-9)[:, None]
+    result: Float64Array = np.where(weights > 0, 1.0 - np.minimum(means, probabilities).sum(axis=1), 0.0)
+    return np.maximum(result, 0.0)

@@ -1,0 +1,1 @@
+"""Training, compiling and evaluating the dense detection net (needs the ``train`` extra)."""

@@ -1,0 +1,61 @@
+"""The vocabulary of the data's path: what passes from one step to the next."""
+
+from streamcount.types.detections import (
+    Detections,
+    Float32Array,
+    Int64Array,
+    ModelIdentity,
+    empty_detections,
+)
+from streamcount.types.events import (
+    AlertCleared,
+    AlertRaised,
+    AnyEvent,
+    CameraStalled,
+    CellAbnormal,
+    CellAppeared,
+    CellDied,
+    CellDivided,
+    CellEvent,
+    CellLeft,
+    CellLost,
+    Certainty,
+    ClassChanged,
+    CountsUpdated,
+    Event,
+    FramesMissing,
+    WindowClosed,
+)
+from streamcount.types.frame import IDENTIFIER, Frame, FrameMetadata, Image
+from streamcount.types.tracks import Tracks, TrackStatus
+
+__all__ = [
+    "IDENTIFIER",
+    "AlertCleared",
+    "AlertRaised",
+    "AnyEvent",
+    "CameraStalled",
+    "CellAbnormal",
+    "CellAppeared",
+    "CellDied",
+    "CellDivided",
+    "CellEvent",
+    "CellLeft",
+    "CellLost",
+    "Certainty",
+    "ClassChanged",
+    "CountsUpdated",
+    "Detections",
+    "Event",
+    "Float32Array",
+    "Frame",
+    "FrameMetadata",
+    "FramesMissing",
+    "Image",
+    "Int64Array",
+    "ModelIdentity",
+    "TrackStatus",
+    "Tracks",
+    "WindowClosed",
+    "empty_detections",
+]

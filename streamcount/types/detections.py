@@ -1,0 +1,92 @@
+"""Detections: the cells that one frame shows, before anything is known of other frames."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.types.frame import FrameMetadata
+
+Float32Array: TypeAlias = NDArray[np.float32]
+Int64Array: TypeAlias = NDArray[np.int64]
+
+
+class ModelIdentity(msgspec.Struct, frozen=True):
+    """Which detector said so: its name, the sha256 of what decides (model file, or settings), its classes.
+
+    class_names: in the order of `Detections.class_probabilities`' columns.
+    abnormal: those of the classes that a biologist wants to be told of.
+    """
+
+    name: str
+    sha256: str
+    class_names: tuple[str, ...]
+    abnormal: tuple[str, ...] = ()
+
+
+class Detections(msgspec.Struct, frozen=True, eq=False):
+    """N cells found in one frame, row i of each array being cell i.
+
+    metadata: the frame's.
+    image_shape: (height, width) of the frame, pixels.
+    model: who found them.
+    centroids_px: (N, 2) float32, (y, x).
+    boxes_px: (N, 4) float32, half-open (y0, x0, y1, x1), within the image.
+    areas_px: (N,) float32, area of the cell in square pixels.
+    class_probabilities: (N, C) float32, one column a class of `model.class_names`.
+    labels: optional (H, W) uint16 label image; cell i has the value i + 1, background 0.
+    quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
+    """
+
+    metadata: FrameMetadata
+    image_shape: tuple[int, int]
+    model: ModelIdentity
+    centroids_px: Float32Array
+    boxes_px: Float32Array
+    areas_px: Float32Array
+    class_probabilities: Float32Array
+    labels: NDArray[np.uint16] | None = None
+    quality: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.centroids_px)
+
+    @property
+    def class_ids(self) -> Int64Array:
+        """(N,) int64, the most probable class of each cell."""
+        if not len(self):
+            return np.empty(0, np.int64)
+        best: Int64Array = np.argmax(self.class_probabilities, axis=1)
+        return best
+
+    @property
+    def scores(self) -> Float32Array:
+        """(N,) float32, the probability of the most probable class."""
+        if not len(self):
+            return np.empty(0, np.float32)
+        best: Float32Array = np.max(self.class_probabilities, axis=1)
+        return best
+
+    def counts(self) -> dict[str, int]:
+        """Cells per class name, zeros included."""
+        names = self.model.class_names
+        numbers = np.bincount(self.class_ids, minlength=len(names))
+        return {name: int(number) for name, number in zip(names, numbers, strict=True)}
+
+
+def empty_detections(
+    metadata: FrameMetadata, image_shape: tuple[int, int], model: ModelIdentity
+) -> Detections:
+    """A frame in which nothing was found."""
+    return Detections(
+        metadata=metadata,
+        image_shape=image_shape,
+        model=model,
+        centroids_px=np.empty((0, 2), np.float32),
+        boxes_px=np.empty((0, 4), np.float32),
+        areas_px=np.empty(0, np.float32),
+        class_probabilities=np.empty((0, len(model.class_names)), np.float32),
+    )

@@ -1,0 +1,65 @@
+"""LiteRT on NumPy 2 and OpenCV 5, and tflite-runtime on NumPy 1.26 and OpenCV 4.11, count the same cells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamcount.sources.base import Run
+from streamcount.sources.simulated import SimulatedConfig
+
+ROOT = Path(__file__).parents[2]
+PINS = ROOT / "requirements" / "tflite-runtime.txt"
+
+
+@pytest.fixture(scope="module")
+def other_python() -> Path:
+    """An environment of its own with the other runtime, made once for these pins."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("tflite-runtime 2.14.0 has wheels for Python 3.11 and none for later ones")
+    folder = ROOT / ".venv-tflite"
+    python = folder / "bin" / "python"
+    stamp = folder / "pins.sha256"
+    wanted = hashlib.sha256(PINS.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        venv.create(folder, with_pip=True, clear=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PINS]
+        subprocess.run(install, check=True, timeout=300)
+        stamp.write_text(wanted)
+    return python
+
+
+def test_both_runtimes_count_the_same(other_python: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    source = SimulatedConfig(seed=11, frames=6, seconds_per_frame=120.0).build()
+    for index, frame in enumerate(source.frames(Run("camera", "run", lambda: 0))):
+        cv2.imwrite(str(images / f"{index}.png"), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+    ours, theirs = (
+        _count(python, images, tmp_path / name)
+        for name, python in (
+            ("litert.jsonl", Path(sys.executable)),
+            ("tflite-runtime.jsonl", other_python),
+        )
+    )
+    assert [line["counts"] for line in ours] == [line["counts"] for line in theirs]
+    assert sum(sum(line["counts"].values()) for line in ours) > 100
+    for one, other in zip(ours, theirs, strict=True):
+        found = [np.array([cell["centroid"] for cell in line["detections"]]) for line in (one, other)]
+        np.testing.assert_allclose(found[0], found[1], atol=0.51)
+
+
+def _count(python: Path, images: Path, output: Path) -> list[dict]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [python, "-m", "streamcount", "count", images, "--model", "blood-smear", "--output", output]
+    subprocess.run(command, check=True, env=environment, timeout=120, stdout=subprocess.DEVNULL)
+    return [json.loads(line) for line in output.read_text().splitlines()]

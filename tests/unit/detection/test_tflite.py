@@ -1,0 +1,145 @@
+"""The compiled blood-smear model as a detector."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamcount.detection.tflite import TfliteConfig, TfliteDetector, to_rgb8
+from streamcount.errors import FrameError
+from streamcount.types import Detections, Frame, FrameMetadata
+
+VAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "txl_pbc" / "val"
+DIAMETER_PX = 60
+
+
+@pytest.fixture(scope="module")
+def detector() -> TfliteDetector:
+    return TfliteConfig(model="blood-smear").build()
+
+
+@pytest.fixture(scope="module")
+def scaled() -> TfliteDetector:
+    return TfliteConfig(model="blood-smear", cell_diameter_px=DIAMETER_PX).build()
+
+
+def smear(height: int, width: int, diameter_px: int = DIAMETER_PX) -> tuple[np.ndarray, int]:
+    """A drawn smear: pink discs, paler in the middle, on a light ground; and how many there are."""
+    image = np.full((height, width, 3), (232, 224, 222), np.uint8)
+    step, cells = int(diameter_px * 1.6), 0
+    for y in range(step // 2 + 8, height - step // 2, step):
+        for x in range(step // 2 + 8, width - step // 2, step):
+            cv2.circle(image, (x, y), diameter_px // 2, (198, 140, 140), -1, cv2.LINE_AA)
+            cv2.circle(image, (x, y), diameter_px // 6, (216, 180, 178), -1, cv2.LINE_AA)
+            cells += 1
+    noise = np.random.default_rng(0).normal(0, 2, image.shape)
+    return np.clip(cv2.GaussianBlur(image, (0, 0), 1.2) + noise, 0, 255).astype(np.uint8), cells
+
+
+def frame(image: np.ndarray, pixel_size_um: float | None = None) -> Frame:
+    metadata = FrameMetadata(
+        camera_id="c", run_id="r", sequence=0, acquired_at_ns=0, pixel_size_um=pixel_size_um
+    )
+    return Frame(image, metadata)
+
+
+def same(a: Detections, b: Detections) -> bool:
+    pairs = [(a.boxes_px, b.boxes_px), (a.class_probabilities, b.class_probabilities)]
+    return all(np.array_equal(x, y) for x, y in pairs) and a.quality == b.quality
+
+
+@pytest.mark.parametrize("size", [(480, 640), (333, 401)])
+def test_drawn_cells_are_counted_at_any_size_with_a_known_scale(
+    scaled: TfliteDetector, size: tuple[int, int]
+) -> None:
+    image, cells = smear(*size)
+    found = scaled.detect(frame(image))
+    assert found.counts()["red"] == cells
+    assert found.image_shape == size
+    # The training data's boxes are drawn loosely, by up to a seventh of the diameter, and so are the model's.
+    assert 1 <= found.areas_px.mean() / (np.pi / 4 * DIAMETER_PX**2) <= 1.35
+
+
+def test_the_pixel_size_sets_the_scale_as_the_configuration_does(
+    detector: TfliteDetector, scaled: TfliteDetector
+) -> None:
+    image, _ = smear(480, 640)
+    pixel_size_um = detector.bundle.input.cell_diameter_um / DIAMETER_PX
+    assert same(detector.detect(frame(image, pixel_size_um)), scaled.detect(frame(image)))
+
+
+@pytest.mark.parametrize("diameter_px", [40, 60, 120])
+def test_an_unknown_scale_is_found_in_the_frame_itself(detector: TfliteDetector, diameter_px: int) -> None:
+    image, cells = smear(480, 640, diameter_px)
+    found = detector.detect(frame(image))
+    assert abs(found.counts()["red"] - cells) <= 1
+    assert found.quality == ()
+
+
+def test_frames_before_it_change_nothing(detector: TfliteDetector) -> None:
+    small, large = frame(smear(480, 640, 40)[0]), frame(smear(480, 640, 120)[0])
+    alone = TfliteConfig(model="blood-smear").build().detect(large)
+    detector.detect(small)
+    assert same(detector.detect(large), alone)
+
+
+def test_threads_share_a_detector(scaled: TfliteDetector) -> None:
+    frames = [frame(smear(200 + 40 * i, 300)[0]) for i in range(4)] * 3
+    alone = [scaled.detect(f) for f in frames]
+    with ThreadPoolExecutor(3) as pool:
+        assert all(same(a, b) for a, b in zip(pool.map(scaled.detect, frames), alone, strict=True))
+
+
+def test_an_empty_frame_says_so(detector: TfliteDetector) -> None:
+    found = detector.detect(frame(np.full((240, 320, 3), 225, np.uint8)), labels=True)
+    assert len(found) == 0
+    assert found.quality == ("empty", "scale-unknown")
+    assert found.class_probabilities.shape == (0, 3)
+    assert found.labels is not None
+    assert not found.labels.any()
+
+
+def test_labels_number_the_cells_in_order(scaled: TfliteDetector) -> None:
+    found = scaled.detect(frame(smear(480, 640)[0]), labels=True)
+    assert found.labels is not None
+    assert found.labels.dtype == np.uint16
+    assert found.labels.max() == len(found)
+    at = found.centroids_px.astype(int)
+    assert found.labels[at[:, 0], at[:, 1]].tolist() == list(range(1, len(found) + 1))
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 3)])
+def test_sixteen_bits_are_stretched_and_grey_is_repeated(shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).integers(1000, 3000, shape).astype(np.uint16)
+    out = to_rgb8(image)
+    assert out.shape == (48, 64, 3)
+    assert out.dtype == np.uint8
+    assert out.min() == 0
+    assert out.max() == 255
+
+
+def test_a_scale_that_makes_a_frame_huge_is_refused() -> None:
+    tiny = TfliteConfig(model="blood-smear", cell_diameter_px=4).build()
+    with pytest.raises(FrameError, match="cell_diameter_px") as caught:
+        tiny.detect(frame(np.zeros((480, 640, 3), np.uint8)))
+    assert caught.value.reason == "too-large"
+
+
+@pytest.mark.skipif(not VAL.is_dir(), reason="the real images lie beside the project, in ../shared/data")
+def test_real_images_reach_the_figures_of_the_card() -> None:
+    pytest.importorskip("faster_coco_eval", reason="needs the `train` extra")
+    from streamcount.detection.bundle import find_bundle
+    from streamcount.training.compile import measure_bundle
+    from streamcount.training.dataset import Dataset, read_class_names, read_yolo_part
+
+    whole = read_yolo_part(VAL, read_class_names(VAL))
+    some = Dataset(whole.images[::6], whole.class_names)
+    measured = measure_bundle(find_bundle("blood-smear"), some)
+    assert measured["WBC"].ap50 >= 0.9
+    assert measured["RBC"].ap50 >= 0.93
+    assert measured["Platelets"].ap50 >= 0.75
+    assert measured["any cell"].mape <= 10

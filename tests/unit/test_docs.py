@@ -1,0 +1,82 @@
+"""The manual says what the code does, where that can be told by a machine."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from streamcount.cli import app
+from streamcount.config import parse_settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """(page, text) of all code blocks of a language."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.M | re.S)
+    return [(page.name, match[1]) for page in PAGES for match in pattern.finditer(page.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
+    from prometheus_client import CollectorRegistry
+
+    from streamcount.service.camera.metrics import CameraMetrics
+    from streamcount.service.worker.metrics import WorkerMetrics
+
+    camera = CollectorRegistry()
+    CameraMetrics(camera)
+    suffix = {"counter": "_total", "info": "_info"}
+    families = [*camera.collect(), *WorkerMetrics().registry.collect()]
+    real = {(family.name + suffix.get(family.type, ""), family.type) for family in families}
+    text = (ROOT / "docs/metrics.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `(streamcount_\w+)` \| (\w+) \|", text, re.M)) == real
+
+
+def test_every_reason_of_a_frame_error_is_in_the_manual():
+    """But those that no worker meets: they belong to a camera, and to a worker that ends."""
+    elsewhere = {"cannot-encode", "bad-state"}
+    used = set()
+    for path in (ROOT / "streamcount").rglob("*.py"):
+        used |= set(re.findall(r'FrameError\(\s*"([a-z-]+)"', path.read_text("utf-8")))
+    text = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Dead letters")[2]
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.M)) == used - elsewhere
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_configurations_in_the_manual_are_right(page, text):
+    assert tomllib.loads(text)
+    parse_settings(text, page, {})
+
+
+def test_commands_in_the_manual_exist_with_their_options():
+    commands = typer.main.get_command(app).commands
+    found = 0
+    for page, text in blocks("sh"):
+        for line in text.replace("\\\n", " ").splitlines():
+            match = re.match(r"(?:\.venv/bin/)?streamcount ([a-z-]+)(.*)", line.partition(" #")[0])
+            if match is None:
+                continue
+            found += 1
+            assert match[1] in commands, f"{page}: {line}"
+            known = {option for parameter in commands[match[1]].params for option in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", match[2])) <= known, f"{page}: {line}"
+    assert found >= 10
+
+
+def test_python_in_the_manual_compiles():
+    found = blocks("python")
+    assert len(found) >= 3
+    for page, text in found:
+        compile(text, page, "exec")

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+
+from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
+
+
+def test_pairs_are_those_within_each_points_own_radius():
+    rng = np.random.default_rng(0)
+    points, targets = rng.uniform(0, 100, (60, 2)), rng.uniform(0, 100, (70, 2))
+    radii = rng.choice([1.0, 7.0, 30.0, 200.0], 60)
+    rows, columns, distances = pairs_within(points, radii, targets)
+    all_distances = np.linalg.norm(points[:, None] - targets[None], axis=2)
+    expected = np.argwhere(all_distances <= radii[:, None])
+    assert np.array_equal(np.stack([rows, columns], axis=1), expected)
+    np.testing.assert_allclose(distances, all_distances[rows, columns])
+
+
+def test_no_points_no_pairs():
+    none = np.empty((0, 2))
+    assert all(len(part) == 0 for part in pairs_within(none, np.empty(0), np.ones((3, 2))))
+    assert all(len(part) == 0 for part in pairs_within(np.ones((3, 2)), np.ones(3), none))
+
+
+def test_overlap():
+    box = np.array([[0.0, 0.0, 2.0, 2.0]])
+    for other, expected in (
+        ([0, 0, 2, 2], 1.0),
+        ([0, 1, 2, 3], 1 / 3),
+        ([2, 2, 4, 4], 0.0),
+        ([1, 1, 1, 1], 0.0),
+    ):
+        np.testing.assert_allclose(overlaps(box, np.array([other], float)), expected)
+    assert overlaps(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [0.0]
+
+
+def test_size_and_class_difference():
+    np.testing.assert_allclose(
+        size_difference(np.array([5.0, 8.0, 1.0, 100.0]), np.array([5.0, 4.0, 4.0, 1.0])), [0, 0.5, 1, 1]
+    )
+    sums = np.array([[3.0, 0.0], [2.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_allclose(class_difference(sums, np.array([[0.0, 1.0]] * 3)), [1.0, 0.5, 0.0])
+    assert class_difference(np.ones((2, 1)), np.ones((2, 1))).tolist() == [0.0, 0.0]

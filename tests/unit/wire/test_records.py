@@ -1,0 +1,206 @@
+"""Detections, tracks and states as bytes and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamcount.errors import FrameError
+from streamcount.pipeline import PipelineState
+from streamcount.tracking import KalmanConfig
+from streamcount.types import Detections, FrameMetadata, FramesMissing, ModelIdentity, Tracks
+from streamcount.wire import arrays, records
+
+META = FrameMetadata(camera_id="a", run_id="r", sequence=4, acquired_at_ns=123, pixel_size_um=0.5)
+MODEL = ModelIdentity("m", "0" * 64, ("red", "white"), ("white",))
+
+
+def detections(n: int, labels: bool = False, seed: int = 0) -> Detections:
+    random = np.random.default_rng(seed)
+    return Detections(
+        metadata=META,
+        image_shape=(40, 60),
+        model=MODEL,
+        centroids_px=random.random((n, 2), np.float32),
+        boxes_px=random.random((n, 4), np.float32),
+        areas_px=random.random(n, np.float32),
+        class_probabilities=random.random((n, 2), np.float32),
+        labels=np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) if labels else None,
+        quality=("saturated",),
+    )
+
+
+def tracks(n: int, seed: int = 0) -> Tracks:
+    random = np.random.default_rng(seed)
+    shapes = {"centroids_px": (n, 2), "velocities_px": (n, 2), "boxes_px": (n, 4)}
+    columns: dict[str, Any] = {name: random.random(shape, np.float32) for name, shape in shapes.items()}
+    for name in ("track_ids", "parent_ids", "class_ids", "detection_rows"):
+        columns[name] = random.integers(-1, 2**62, n)
+    for name in ("first_sequences", "last_sequences", "first_seen_ns", "last_seen_ns"):
+        columns[name] = random.integers(0, 2**62, n)
+    for name in ("status", "previous_status"):
+        columns[name] = random.integers(0, 4, n).astype(np.uint8)
+    return Tracks(metadata=META, image_shape=(40, 60), **columns)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """The same to the last bit: arrays in dtype, shape and values, all else by equality."""
+    assert type(one) is type(other)
+    for name in one.__struct_fields__:
+        left, right = getattr(one, name), getattr(other, name)
+        if isinstance(left, np.ndarray):
+            assert left.dtype == right.dtype, name
+            np.testing.assert_array_equal(left, right, err_msg=name)
+        elif isinstance(left, msgspec.Struct):
+            assert_same(left, right)
+        else:
+            assert left == right, name
+
+
+@given(st.integers(0, 40), st.integers(0, 2**32))
+def test_detections_return_to_the_last_bit(n, seed):
+    value = detections(n, seed=seed)
+    assert_same(records.decode_detections(records.encode_detections(value)), value)
+
+
+@given(st.integers(0, 40), st.integers(0, 2**32))
+def test_tracks_return_to_the_last_bit(n, seed):
+    value = tracks(n, seed)
+    back = records.decode_tracks(records.encode_tracks(value, ("red", "white")))
+    assert back.class_names == ("red", "white")
+    assert_same(back.tracks, value)
+
+
+def test_a_label_image_stays_behind():
+    value = detections(3, labels=True)
+    assert value.labels is not None
+    data = records.encode_detections(value)
+    assert len(data) < value.labels.nbytes / 4
+    assert_same(records.decode_detections(data), detections(3))
+
+
+def test_frames_missing_travel_with_the_detections():
+    missing = FramesMissing(
+        camera_id="a",
+        run_id="r",
+        sequence=3,
+        happened_at_ns=1,
+        decided_at_ns=2,
+        last_sequence=9,
+        reason="dropped",
+    )
+    assert records.decode_detections(records.encode_detections(missing)) == missing
+
+
+def test_equal_values_give_equal_bytes():
+    assert records.encode_detections(detections(5)) == records.encode_detections(detections(5))
+
+
+def test_a_view_with_strides_is_written_row_by_row():
+    value = detections(6)
+    flipped = msgspec.structs.replace(value, centroids_px=value.centroids_px[::-1, ::-1])
+    back = records.decode_detections(records.encode_detections(flipped))
+    assert isinstance(back, Detections)
+    np.testing.assert_array_equal(back.centroids_px, value.centroids_px[::-1, ::-1])
+
+
+def test_decoded_arrays_cannot_be_written():
+    back = records.decode_detections(records.encode_detections(detections(2)))
+    assert isinstance(back, Detections)
+    with pytest.raises(ValueError, match="read-only"):
+        back.areas_px[0] = 1
+
+
+def test_a_state_returns_to_the_last_bit():
+    state = PipelineState(
+        camera_id="a",
+        tracker=KalmanConfig().build().initial_state(),
+        run_id="r",
+        last_sequence=8,
+        finished_runs=("q",),
+    )
+    data = records.encode_state(state)
+    assert_same(records.decode_state(data), state)
+    assert records.encode_state(records.decode_state(data)) == data
+
+
+@pytest.mark.parametrize("data", [b"", bytes([records.STATE_VERSION + 1]) + b"\x80"])
+def test_a_state_of_another_version_is_refused(data):
+    with pytest.raises(FrameError) as raised:
+        records.decode_state(data)
+    assert raised.value.reason == "bad-state"
+
+
+def test_a_damaged_state_is_refused():
+    with pytest.raises(FrameError) as raised:
+        records.decode_state(bytes([records.STATE_VERSION]) + b"\x81\xa1x\x01")
+    assert raised.value.reason == "bad-record"
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_refused_as_a_record(data):
+    for decode in (records.decode_detections, records.decode_tracks):
+        with pytest.raises(FrameError) as raised:
+            decode(data)
+        assert raised.value.reason == "bad-record"
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_record_with_a_turned_byte_is_read_or_refused(at, change):
+    data = bytearray(records.encode_detections(detections(3)))
+    data[at % len(data)] ^= change
+    try:
+        outcome = type(records.decode_detections(bytes(data))).__name__
+    except FrameError as error:
+        outcome = error.reason
+    assert outcome in {"Detections", "FramesMissing", "bad-record", "bad-metadata"}
+
+
+@pytest.mark.parametrize(
+    "triple",
+    [
+        ("|O", (1,), b"\0" * 8),
+        ("<f4", (2,), b"\0" * 4),
+        ("<f4", "x", b""),
+        ("<f4", (1,)),
+        "<f4",
+        None,
+        ("<c8", (1,), b"\0" * 8),
+    ],
+)
+def test_an_array_that_is_none_is_refused(triple):
+    tree = msgspec.msgpack.decode(records.encode_detections(detections(1)))
+    tree["detections"]["areas_px"] = triple
+    with pytest.raises(FrameError) as raised:
+        records.decode_detections(msgspec.msgpack.encode(tree))
+    assert raised.value.reason == "bad-record"
+
+
+@pytest.mark.parametrize("dtype", [object, np.complex64, np.float16, "U3"])
+def test_the_wire_carries_numbers_only(dtype):
+    value = msgspec.structs.replace(detections(1), areas_px=np.zeros(1, dtype))
+    with pytest.raises(TypeError, match="does not carry"):
+        records.encode_detections(value)
+
+
+def test_detections_read_without_streamcount_as_the_manual_says():
+    """docs/wire.md: MessagePack maps; an array is [dtype, shape, bytes]."""
+    value = detections(2)
+    tree = msgspec.msgpack.decode(records.encode_detections(value))
+    assert tree["kind"] == "Detections"
+    inner = tree["detections"]
+    assert inner["metadata"]["camera_id"] == "a"
+    assert inner["model"]["class_names"] == ["red", "white"]
+    dtype, shape, data = inner["boxes_px"]
+    np.testing.assert_array_equal(np.frombuffer(data, dtype).reshape(shape), value.boxes_px)
+
+
+def test_big_endian_arrays_are_written_little_endian():
+    value = msgspec.structs.replace(detections(2), areas_px=np.array([1, 2], ">f4"))
+    back = arrays.decode(arrays.encode(value), Detections)
+    np.testing.assert_array_equal(back.areas_px, [1, 2])
