@@ -47,8 +47,8 @@ def test_every_port_is_published_on_the_loopback_address_only():
 
 def test_prometheus_accepts_the_configuration_and_the_rules_fire_as_meant():
     promtool = tool("promtool", "prometheus")
-    run(promtool, "check", "config", str(DEPLOY / "prometheus.yml"))
-    run(promtool, "test", "rules", str(DEPLOY / "rules.test.yml"))
+    assert "SUCCESS" in run(promtool, "check", "config", str(DEPLOY / "prometheus.yml"))
+    assert "SUCCESS" in run(promtool, "test", "rules", str(DEPLOY / "rules.test.yml"))
 
 
 def test_the_rules_speak_of_metrics_that_exist():

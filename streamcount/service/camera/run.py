@@ -182,7 +182,12 @@ class CameraGroup:
         self.status: StatusServer | None = None
         if metrics_port is not None:
             self.status = StatusServer(
-                self.registry, self.live, self.ready, port=metrics_port, port_key="--metrics-port"
+                self.registry,
+                self.live,
+                self.ready,
+                host=settings.worker.host,
+                port=metrics_port,
+                port_key="--metrics-port",
             )
 
     def __enter__(self) -> CameraGroup:

@@ -18,6 +18,7 @@ import faust
 from aiokafka import TopicPartition
 
 from streamcount.config import Settings, TopicName
+from streamcount.service.worker.consumer import SteadyConsumer
 from streamcount.service.worker.detecting import Detecting
 from streamcount.service.worker.metrics import WorkerMetrics
 from streamcount.service.worker.offsets import OffsetGuard
@@ -51,6 +52,7 @@ class CountingApp:
         self.metrics = WorkerMetrics()
         self.guard = OffsetGuard()
         self.faust_app = faust.App(settings.worker.app_id, **_faust_settings(settings))
+        self.faust_app.transport.Consumer = SteadyConsumer
         self._fail = fail
         pipelines = Pipelines(settings)
         self.metrics.set_model(pipelines.load_default().model)

@@ -34,7 +34,7 @@ class Health:
         now = time.monotonic()
         self._beat_at = now
         app = self._counting.faust_app
-        self._ready = bool(app.assignor) and not app.rebalancing and app.flow_control.is_active()
+        self._ready = not app.rebalancing and app.flow_control.is_active() and not app.consumer.should_stop
         if self._ready:
             self._ready_at = now
         positions, lags = {}, {"frames": 0, "detections": 0}
