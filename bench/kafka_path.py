@@ -28,8 +28,8 @@ from streamcount.service.topics import make_topics, topic_specs
 from streamcount.types import CountsUpdated
 from streamcount.wire import decode_event, encode_image
 
-FLOOD_FRAMES = 1500
-STEADY_FRAMES = 900
+FLOOD_FRAMES = 1000
+STEADY_FRAMES = 600
 STEADY_HZ = 30
 
 TEXT = """
