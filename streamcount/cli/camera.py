@@ -100,8 +100,9 @@ def camera(
     runs without a configuration. While Kafka is away, frames wait in a bounded buffer; frames that must be
     dropped are told to Kafka as missing, so that no number of the sequence is ever lost from sight.
 
-    Ctrl-C or SIGTERM sends what waits and exits 0; a second one ends at once. Exit code 5: a source failed.
-    7: frames are left unconfirmed, or Kafka refuses them.
+    Ctrl-C or SIGTERM sends what waits and exits 0; a second one ends at once. Exit code 5: a source failed,
+    which ends the other cameras of the process too, so that a supervisor starts all again: give each live camera
+    a process of its own. 7: frames are left unconfirmed, or Kafka refuses them.
     """
     from streamcount.config import load_settings
     from streamcount.service.camera.run import CameraGroup, run_cameras

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streamcount.service.dead_letters import DeadLetter
+
+ROWS = 200
 
 
 def dead_letters(
@@ -18,40 +27,70 @@ def dead_letters(
         False,
         "--replay",
         help="Send them to the workers again, once the cause is mended (a limit raised, a model replaced). "
-        "They are counted under the camera's name with .replay behind it, since their run has gone on.",
+        "They are counted under the camera's name with .replay behind it, since their run has gone on; each "
+        "replay makes runs of its own, numbered from 0.",
     ),
 ) -> None:
     """Lists the frames that could not be counted, with the reason; saves them, or sends them again."""
+    from contextlib import ExitStack
+
     from rich.console import Console
-    from rich.table import Table
 
     from streamcount.config import load_settings
-    from streamcount.service.dead_letters import read_dead_letters
-    from streamcount.service.dead_letters import replay as send_again
-    from streamcount.wire.cloudevents import format_time
+    from streamcount.service.dead_letters import Replay, read_dead_letters
 
     settings = load_settings(config)
-    letters = list(read_dead_letters(settings, reason, camera))
     console = Console()
-    if not letters:
-        console.print("No dead letters.")
-        return
-    table = Table("when", "camera", "reason", "message", "bytes", "came from")
-    for letter in letters:
-        table.add_row(
-            format_time(letter.timestamp_ms * 1_000_000)[:23],
-            letter.camera,
-            letter.reason,
-            letter.message,
-            str(len(letter.value or b"")),
-            letter.origin,
-        )
-    console.print(table)
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
-        for letter in letters:
-            (save / f"{letter.partition}-{letter.offset}.bin").write_bytes(letter.value or b"")
-        console.print(f"{len(letters)} values written to {save}")
-    if replay:
-        sent, passed_over = send_again(settings, letters)
-        console.print(f"{sent} sent again; {passed_over} passed over, since their headers cannot be read")
+    found = 0
+    with ExitStack() as stack:
+        again = stack.enter_context(Replay(settings)) if replay else None
+
+        def taken() -> Iterable[DeadLetter]:
+            for letter in read_dead_letters(settings, reason, camera):
+                if save is not None:
+                    name = f"{letter.partition}-{letter.offset}.bin"
+                    (save / name).write_bytes(letter.value or b"")
+                if again is not None:
+                    again.send(letter)
+                yield letter
+
+        for table in _tables(taken()):
+            found += table.row_count
+            console.print(table)
+    if not found:
+        console.print("No dead letters.")
+        return
+    if save is not None:
+        console.print(f"{found} values written to {save}")
+    if again is not None:
+        console.print(f"{again.sent} sent again")
+        for why, times in again.passed_over.items():
+            console.print(f"{times} passed over: {why}", markup=False)
+
+
+def _tables(letters: Iterable[DeadLetter]) -> Iterable[Table]:
+    """Tables of some hundred rows: a topic may hold more letters than a memory does."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from streamcount.wire.cloudevents import format_time
+
+    table = None
+    for letter in letters:
+        if table is None:
+            table = Table("when", "camera", "reason", "message", "bytes", "came from")
+        table.add_row(
+            format_time(letter.timestamp_ms * 1_000_000)[:23],
+            escape(letter.camera),
+            escape(letter.reason),
+            escape(letter.message),
+            str(len(letter.value or b"")),
+            escape(letter.origin),
+        )
+        if table.row_count == ROWS:
+            yield table
+            table = None
+    if table is not None:
+        yield table

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from streamcount.config import Settings
 
 
 def demo(
@@ -25,7 +30,6 @@ def demo(
     """
     from rich.console import Console
 
-    from streamcount.config import Settings
     from streamcount.service.broker import default_data_folder
     from streamcount.service.demo import run_demo
     from streamcount.service.processes import set_up_logging
@@ -36,8 +40,8 @@ def demo(
     folder = data or default_data_folder().with_name("demo")
     console.print("Starting a Kafka broker, a worker and two cameras; logs are in", str(folder))
 
-    def show(settings: Settings) -> None:
-        run_watch(settings, seconds=seconds)
+    def show(settings: Settings, check: Callable[[], None]) -> None:
+        run_watch(settings, seconds=seconds, check=check)
 
     run_demo(folder, rate_hz, images, show)
     console.print("Ended: cameras, worker and broker.")

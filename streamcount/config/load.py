@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from streamcount.config.settings import Settings
 from streamcount.errors import ConfigurationError
+from streamcount.sources.video import redacted
 
 ADDRESS_VARIABLE = "STREAMCOUNT_BOOTSTRAP_SERVERS"
 DEFAULT_FILE = Path("streamcount.toml")
@@ -63,14 +63,11 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object)
     if kind == "missing":
         return f"{key!r} is missing; add it"
     message = message.removeprefix("Value error, ")
-    if isinstance(value, str | int | float | bool):
-        return f"{key!r} = {_without_credentials(value)!r}: {message}"
+    if isinstance(value, str):
+        return f"{key!r} = {redacted(value)!r}: {message}"
+    if isinstance(value, int | float):
+        return f"{key!r} = {value!r}: {message}"
     return f"{key!r}: {message}"
-
-
-def _without_credentials(value: object) -> object:
-    """An address of a camera may carry a password, which belongs in no log."""
-    return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
 
 
 def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:

@@ -21,6 +21,7 @@ TopicName = Literal["frames", "detections", "tracks", "events", "counts", "alert
 
 MEBIBYTE = 2**20
 HOUR_MS = 3_600_000
+REPLAY_SUFFIX = ".replay"
 
 
 class _Section(BaseModel):
@@ -93,7 +94,9 @@ class WorkerConfig(_Section):
         description="consumer group, and the changelog's prefix",
     )
     threads: int = Field(default=2, ge=1, le=64, description="detections computed at once in one process")
-    batch: int = Field(default=8, ge=1, le=16, description="most frames that are detected together")
+    in_work: int = Field(
+        default=16, ge=1, le=64, description="most records that each of the two agents has in work at once"
+    )
     data_folder: Path = Field(
         default=Path("streamcount-data/worker"), description="where Faust keeps its files"
     )
@@ -159,14 +162,18 @@ class Settings(_Section):
             raise ValueError("topics.min_insync_replicas cannot exceed topics.replication_factor")
         return self
 
+    def _camera(self, camera_id: str) -> CameraConfig | None:
+        # A dead letter that is sent again goes under its camera's name with this behind it.
+        return self.cameras.get(camera_id.removesuffix(REPLAY_SUFFIX))
+
     def detector_for(self, camera_id: str) -> DetectorConfig:
         """The detector's settings for a camera; a camera not listed has the common ones."""
-        camera = self.cameras.get(camera_id)
+        camera = self._camera(camera_id)
         return camera.detector if camera and camera.detector else self.detector
 
     def tracker_for(self, camera_id: str) -> TrackerConfig:
         """The tracker's settings for a camera; a camera not listed has the common ones."""
-        camera = self.cameras.get(camera_id)
+        camera = self._camera(camera_id)
         return camera.tracker if camera and camera.tracker else self.tracker
 
     def pipeline(self, camera_id: str) -> Pipeline:

@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.detection.regions import Runs, extents, runs_of
+
 Polarity: TypeAlias = Literal["auto", "dark-on-light", "light-on-dark"]
 Mask: TypeAlias = NDArray[np.uint8]
 Plane: TypeAlias = NDArray[np.float32]
+Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 # Diameter of the largest cell in the coarse image in which the background is sought.
 COARSE_DIAMETER = 10.0
@@ -34,14 +37,15 @@ NOISE_SIGMAS = 6.0
 # A hole up to this share of the largest cell's area is a pale centre, a larger one is a gap among cells.
 LARGEST_HOLE = 0.2
 ROUND_HOLE = 0.55
+RIM_SQUARE = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
 
 
 def cell_mask(
-    image: Plane, *, diameters_px: tuple[float, float], polarity: Polarity, min_contrast: float
+    image: Image, *, diameters_px: tuple[float, float], polarity: Polarity, min_contrast: float
 ) -> Mask | None:
     """(H, W) uint8, 255 where a cell is; None where nothing stands out from the background.
 
-    image: (H, W) or (H, W, 3) float32. diameters_px: of the smallest and largest cell, in its pixels.
+    image: (H, W) or (H, W, 3), uint8 or uint16. diameters_px: of the smallest and largest cell, in its pixels.
     min_contrast: in its grey levels.
     """
     plane, coarse = _plane_of_most_contrast(image, diameters_px[1])
@@ -51,25 +55,27 @@ def cell_mask(
     mask = _above(signal, high)
     if low is not None:
         more = _above(signal, low)
-        rimmed = cv2.dilate(mask, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+        rimmed = cv2.dilate(mask, RIM_SQUARE)
         gained = cv2.countNonZero(cv2.bitwise_and(more, cv2.bitwise_not(rimmed)))
         mask = more if gained > LEAST_GAIN * cv2.countNonZero(mask) else mask
     return _without_specks_and_holes(mask, diameters_px) if mask.any() else None
 
 
 def _above(signal: Plane, threshold: float) -> Mask:
-    return np.where(signal > threshold, np.uint8(255), np.uint8(0))
+    return np.asarray(cv2.compare(signal, threshold, cv2.CMP_GT), np.uint8)
 
 
-def _plane_of_most_contrast(image: Plane, largest_px: float) -> tuple[Plane, Plane]:
+def _plane_of_most_contrast(image: Image, largest_px: float) -> tuple[Plane, Plane]:
     """The colour channel in which most can be seen, and a coarse copy of it."""
     factor = max(1.0, largest_px / COARSE_DIAMETER)
     size = (max(4, round(image.shape[1] / factor)), max(4, round(image.shape[0] / factor)))
-    coarse = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if image.ndim == 2:
-        return image, np.asarray(coarse, np.float32)
-    channel = int(np.argmax(coarse.reshape(-1, 3).std(axis=0)))
-    return np.ascontiguousarray(image[:, :, channel]), np.ascontiguousarray(coarse[:, :, channel])
+    channel: Image = image
+    if image.ndim == 3:
+        coarse = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        best = int(np.argmax(coarse.reshape(-1, 3).std(axis=0)))
+        channel = cv2.extractChannel(image, best)  # type: ignore[assignment]
+    plane = channel.astype(np.float32)
+    return plane, np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _cells_are_dark(plane: Plane, diameters_px: tuple[float, float]) -> bool:
@@ -81,21 +87,37 @@ def _cells_are_dark(plane: Plane, diameters_px: tuple[float, float]) -> bool:
     factor = max(1.0, max(plane.shape) / POLARITY_SIDE)
     size = (max(4, round(plane.shape[1] / factor)), max(4, round(plane.shape[0] / factor)))
     small = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
-    grey = cv2.normalize(small, np.empty_like(small), 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    darkest, lightest, _, _ = cv2.minMaxLoc(small)
+    step = max(lightest - darkest, 1e-6) / 255.0
+    grey = cv2.convertScaleAbs(small, alpha=1.0 / step, beta=-darkest / step)
     _, light = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     smallest, largest = diameters_px[0] / factor, diameters_px[1] / factor
-    as_dark = _likeness(255 - np.asarray(light, np.uint8), smallest, largest)
+    as_dark = _likeness(np.asarray(cv2.bitwise_not(light), np.uint8), smallest, largest)
     as_light = _likeness(np.asarray(light, np.uint8), smallest, largest)
-    tenth, half = np.percentile(small, (10, 50)) / max(float(small.max()), 1.0)
+    reached = np.cumsum(_histogram(np.asarray(grey, np.uint8)))
+    levels = np.searchsorted(reached, [0.1 * grey.size, 0.5 * grey.size])
+    tenth, half = (darkest + step * levels) / max(lightest, 1.0)
     bright_field = half > 0.5 or tenth > 0.3
     return as_dark * (TRANSMITTED_LIGHT if bright_field else 1.0) >= as_light
 
 
+def _histogram(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(256,) how many pixels have each value."""
+    return cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+
+
+def _components(mask: Mask) -> tuple[Runs, NDArray[np.float64], NDArray[np.int64]]:
+    """The mask's 4-connected pieces, from 1: the runs of their label image, their areas and their boxes."""
+    # Measured from runs in a fraction of the time that OpenCV takes for its statistics.
+    number, labels = cv2.connectedComponents(mask, connectivity=4)
+    runs = runs_of(np.asarray(labels))
+    return runs, *extents(runs, number)
+
+
 def _likeness(mask: Mask, smallest_px: float, largest_px: float) -> float:
     """Share of a mask that lies in compact pieces of cells' size."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    areas = stats[1:, cv2.CC_STAT_AREA].astype(np.float64)
-    widths, heights = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
+    _, areas, boxes = _components(mask)
+    areas, (heights, widths) = areas[1:], (boxes[1:, 2:] - boxes[1:, :2]).T
     sized = (areas >= np.pi / 4 * smallest_px**2) & (areas <= np.pi / 4 * largest_px**2)
     # What reaches from one edge to the other is the ground that cells lie on.
     apart = (widths < mask.shape[1]) & (heights < mask.shape[0])
@@ -129,14 +151,13 @@ def _thresholds(
     on a dark ground have a halo there.) Where there are not two kinds of pixels at all, only what noise does
     not reach is above.
     """
-    top = float(signal.max())
+    # Noise below the background counts too: cut off, it would make the background look sharper than it is.
+    floor, top, _, _ = cv2.minMaxLoc(signal)
     if top <= min_contrast:
         return top, None
-    # Noise below the background counts too: cut off, it would make the background look sharper than it is.
-    floor = float(signal.min())
     step = (top - floor) / 255.0
     grey = cv2.convertScaleAbs(signal, alpha=1.0 / step, beta=-floor / step)
-    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    counts = _histogram(np.asarray(grey, np.uint8))
     least = min_contrast / step
     level = _otsu(counts, LEAST_SEPARATION, least)
     if level is None:
@@ -180,13 +201,13 @@ def _without_specks_and_holes(mask: Mask, diameters_px: tuple[float, float]) -> 
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     # Holes first: the rim of a pale cell is thin, and an opening would break it.
     largest_hole = LARGEST_HOLE * np.pi / 4 * diameters_px[1] ** 2
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.bitwise_not(mask), connectivity=4)
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    inside = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0])
-    areas = stats[:, cv2.CC_STAT_AREA]
+    runs, areas, boxes = _components(np.asarray(cv2.bitwise_not(mask), np.uint8))
+    inside = (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < mask.shape).all(axis=1)
     # A gap among round cells is hollow-sided: three leave half of its box or less, four a third.
-    round_enough = areas > ROUND_HOLE * stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
+    round_enough = areas > ROUND_HOLE * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     hole = inside & (areas <= largest_hole) & (round_enough | (areas <= diameters_px[0]))
-    filled = np.where(hole[labels], np.uint8(255), mask)
+    filled = mask
+    if hole.any():
+        holes = np.where(hole[runs.values], np.uint8(255), np.uint8(0))
+        filled = np.asarray(cv2.bitwise_or(mask, np.repeat(holes, runs.lengths).reshape(mask.shape)), np.uint8)
     return np.asarray(cv2.morphologyEx(filled, cv2.MORPH_OPEN, disc), np.uint8)

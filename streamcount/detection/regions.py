@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,6 +14,9 @@ from streamcount.errors import FrameError
 Labels: TypeAlias = NDArray[np.uint16]
 # A pass less than this lower than a peak is roughness of the outline, in pixels worked on.
 LEAST_DROP = 0.5
+# Heights are told apart to this part of a pixel.
+HEIGHT_STEPS = 1024
+NEIGHBOURS = np.ones((3, 3), np.uint8)
 # As many as the label image has numbers.
 MAX_REGIONS = 65_534
 
@@ -43,42 +46,47 @@ def split_touching(mask: NDArray[np.uint8], saddle: float) -> Labels:
     # Beside the image's edge the distance is that to the background within it: a cell cut by the edge
     # counts as going on.
     distance = cv2.GaussianBlur(cv2.distanceTransform(mask, cv2.DIST_L2, 5), (0, 0), 1.0)
-    width = mask.shape[1] + 2
-    heights = np.pad(np.where(mask > 0, distance, np.float32(0.0)), 1).ravel()
-    inside = np.flatnonzero(heights)
-    labels = np.zeros(mask.shape, np.uint16)
+    # A rim of background, so that each pixel of a cell has eight neighbours.
+    inside = np.flatnonzero(_with_rim(mask))
+    labels = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint16)
     if not len(inside):
-        return labels
-    places = np.zeros(len(heights), np.int64)
-    places[inside] = np.arange(len(inside))
-    tops = _summits(heights, inside, places, width)
+        return labels[1:-1, 1:-1]
+    heights = _with_rim(distance).ravel()[inside]
+    tops = _summits(heights, inside, labels.shape)
     peaks = np.flatnonzero(tops == np.arange(len(tops)))
     numbers = np.empty(len(tops), np.int64)
     numbers[peaks] = np.arange(len(peaks))
     owners = numbers[tops]
-    cells = _joined(heights[inside[peaks]], *_passes(heights, inside, owners, width), saddle)
+    cells = _joined(heights[peaks], *_passes(heights, inside, owners, labels.shape), saddle)
     owners = cells[owners]
     if int(owners.max()) >= MAX_REGIONS:
         raise FrameError(
             "too-many-cells", f"more than {MAX_REGIONS} cells in one frame; raise min_diameter_px"
         )
-    rows, columns = np.divmod(inside, width)
-    labels[rows - 1, columns - 1] = owners + 1
-    return labels
+    labels.ravel()[inside] = owners + 1
+    return np.ascontiguousarray(labels[1:-1, 1:-1])
+
+
+def _with_rim(image: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0))
 
 
 def _summits(
-    heights: NDArray[np.float32], inside: NDArray[np.intp], places: NDArray[np.int64], width: int
+    heights: NDArray[np.float32], inside: NDArray[np.intp], shape: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """(P,) place of the summit that steepest ascent leads to from each pixel inside."""
-    best = heights[inside]
-    goal = inside.copy()
-    for step in (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1):
-        other = heights[inside + step]
-        higher = other > best
-        np.copyto(best, other, where=higher)
-        np.copyto(goal, inside + step, where=higher)
-    return _followed(places[goal])
+    """(P,) place of the summit that steepest ascent leads to from each pixel inside.
+
+    heights, inside: (P,) of the pixels inside, and their positions in the flat image of this shape.
+    """
+    # Height and position in one number (exact in float64): the highest neighbour's tells where it is, and of
+    # equals there is one highest.
+    places_number = 1 << (shape[0] * shape[1]).bit_length()
+    packed = np.zeros(shape)
+    packed.ravel()[inside] = np.floor(heights * np.float32(HEIGHT_STEPS)) * float(places_number) + inside
+    highest = cv2.dilate(packed, NEIGHBOURS).ravel()[inside].astype(np.int64)
+    places = np.empty(packed.size, np.int64)
+    places[inside] = np.arange(len(inside))
+    return _followed(places[highest & (places_number - 1)])
 
 
 def _followed(parents: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -91,19 +99,23 @@ def _followed(parents: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _passes(
-    heights: NDArray[np.float32], inside: NDArray[np.intp], owners: NDArray[np.int64], width: int
+    heights: NDArray[np.float32], inside: NDArray[np.intp], owners: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Where the areas of two peaks touch: both owners and the height of the pass, for each pair of pixels."""
-    owner_at = np.full(len(heights), -1, np.int64)
-    owner_at[inside] = owners
-    first, second, passes = [], [], []
-    for step in (1, width - 1, width, width + 1):
-        other = owner_at[inside + step]
-        here = np.flatnonzero((other >= 0) & (other != owners))
-        first.append(owners[here])
-        second.append(other[here])
-        passes.append(np.minimum(heights[inside[here]], heights[inside[here] + step]).astype(np.float64))
-    return np.concatenate(first), np.concatenate(second), np.concatenate(passes)
+    # Float32 holds every number up to 2 ** 24, and dilates quickly.
+    owner_at = np.zeros(shape, np.float32)
+    owner_at.ravel()[inside] = owners + 1
+    # Of two pixels that touch, the one whose owner has the lower number sees the other.
+    beside = cv2.dilate(owner_at, NEIGHBOURS).ravel()[inside] > owner_at.ravel()[inside]
+    rim = np.flatnonzero(beside)
+    width = shape[1]
+    steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    others = inside[rim] + steps[:, None]
+    numbers = owner_at.ravel()[others].astype(np.int64) - 1
+    step, here = np.nonzero(numbers > owners[rim])
+    places = np.searchsorted(inside, others[step, here])
+    passes = np.minimum(heights[rim[here]], heights[places]).astype(np.float64)
+    return owners[rim[here]], numbers[step, here], passes
 
 
 def _joined(
@@ -124,6 +136,9 @@ def _joined(
     ranks = np.empty(number, np.int64)
     ranks[np.argsort(peak_heights, kind="stable")] = np.arange(number)
     needed = np.minimum(saddle * peak_heights, peak_heights - LEAST_DROP).astype(np.float64)
+    # A pass too low for the lower of its peaks never joins: what the peaks become part of is higher still.
+    near = passes >= np.minimum(needed[first], needed[second])
+    first, second, passes = first[near], second[near], passes[near]
     while len(passes):
         low = np.where(ranks[first] < ranks[second], first, second)
         high = np.where(ranks[first] < ranks[second], second, first)
@@ -140,30 +155,63 @@ def _joined(
         first, second = parents[first], parents[second]
         apart = first != second
         first, second, passes = first[apart], second[apart], passes[apart]
-    numbers: NDArray[np.int64] = np.unique(parents, return_inverse=True)[1]
+    kept = parents == np.arange(number)
+    numbers: NDArray[np.int64] = (np.cumsum(kept) - 1)[parents]
     return numbers
+
+
+@dataclass(frozen=True)
+class Runs:
+    """R stretches of equal pixels in the rows of an image, in raster order.
+
+    values: (R,), of the image's dtype. rows, lefts, lengths: (R,) int64, in pixels. To measure a few hundred of
+    these is far quicker than to measure as many pixels as they hold.
+    """
+
+    values: NDArray[Any]
+    rows: NDArray[np.int64]
+    lefts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def runs_of(image: NDArray[Any]) -> Runs:
+    """The stretches of equal pixels of an image (H, W)."""
+    flat, width = image.ravel(), image.shape[1]
+    begins = np.empty(flat.size, np.bool_)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    begins[::width] = True
+    starts = np.flatnonzero(begins)
+    rows, lefts = np.divmod(starts, width)
+    return Runs(flat[starts], rows, lefts, np.diff(starts, append=flat.size))
+
+
+def extents(runs: Runs, number: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Areas (number,) and boxes (number, 4), half-open, of the values below `number`; zeros for none."""
+    areas = np.bincount(runs.values, weights=runs.lengths, minlength=number)
+    boxes = np.zeros((number, 4), np.int64)
+    boxes[:, :2] = np.iinfo(np.int64).max
+    # Rows ascend, so the first run of a value is its top and the last its bottom.
+    boxes[runs.values[::-1], 0] = runs.rows[::-1]
+    boxes[runs.values, 2] = runs.rows + 1
+    lefts, rights = boxes[:, 1].copy(), np.zeros(number, np.int64)
+    np.minimum.at(lefts, runs.values, runs.lefts)
+    np.maximum.at(rights, runs.values, runs.lefts + runs.lengths)
+    boxes[:, 1], boxes[:, 3] = lefts, rights
+    boxes[areas == 0] = 0
+    return areas, boxes
 
 
 def measure(labels: Labels, *, min_area: float, max_area: float) -> Regions:
     """Measure the regions of a label image (H, W) uint16, without those outside of the areas, renumbered."""
-    areas = np.bincount(labels.ravel())
+    runs = runs_of(labels)
+    number = int(runs.values.max()) + 1
+    areas, boxes = extents(runs, number)
     keep = (areas >= min_area) & (areas <= max_area)
     keep[0] = False
-    numbers = np.zeros(len(areas), np.uint16)
+    numbers = np.zeros(number, np.uint16)
     numbers[keep] = np.arange(1, int(keep.sum()) + 1)
-    kept = numbers[labels]
-    places = np.flatnonzero(kept)
-    if not len(places):
-        return Regions(kept, np.empty((0, 2)), np.empty((0, 4)), np.empty(0))
-    owners = kept.ravel()[places]
-    # A stable sort by region keeps the order of rows within it: the first pixel is its top, the last its
-    # bottom.
-    order = np.argsort(owners, kind="stable")
-    rows, columns = np.divmod(places[order], labels.shape[1])
-    sizes = areas[keep].astype(np.float64)
-    starts = np.concatenate([[0], np.cumsum(areas[keep])[:-1]])
-    ends = np.cumsum(areas[keep]) - 1
-    lowest, highest = np.minimum.reduceat(columns, starts), np.maximum.reduceat(columns, starts)
-    boxes = np.stack([rows[starts], lowest, rows[ends] + 1, highest + 1], axis=1).astype(np.float64)
-    sums = np.stack([np.add.reduceat(rows, starts), np.add.reduceat(columns, starts)], axis=1)
-    return Regions(kept, sums / sizes[:, None], boxes, sizes)
+    kept = np.repeat(numbers[runs.values], runs.lengths).reshape(labels.shape)
+    sums_y = np.bincount(runs.values, weights=runs.rows * runs.lengths)
+    sums_x = np.bincount(runs.values, weights=(runs.lefts + (runs.lengths - 1) / 2) * runs.lengths)
+    centroids = np.stack([sums_y[keep], sums_x[keep]], axis=1) / areas[keep, None]
+    return Regions(kept, centroids, boxes[keep].astype(np.float64), areas[keep])

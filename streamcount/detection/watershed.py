@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamcount.detection.foreground import Polarity, cell_mask
+from streamcount.detection.foreground import Image, Polarity, cell_mask
 from streamcount.detection.regions import Regions, measure, split_touching
 from streamcount.errors import FrameError
 from streamcount.types import Detections, Frame, ModelIdentity, empty_detections
@@ -101,7 +101,7 @@ class WatershedDetector:
         working = _reduced(frame.image, factor)
         scale_yx = np.array([height / working.shape[0], width / working.shape[1]])
         scale = float(np.sqrt(scale_yx.prod()))
-        full_scale = float(np.iinfo(frame.image.dtype).max)
+        full_scale = int(np.iinfo(frame.image.dtype).max)
         quality = _saturation(working, full_scale)
         mask = cell_mask(
             working,
@@ -163,14 +163,14 @@ class WatershedDetector:
         )
 
 
-def _reduced(image: NDArray[np.uint8] | NDArray[np.uint16], factor: int) -> NDArray[np.float32]:
-    """The image with pixels `factor` times as large, each the mean of what it covers, float32."""
-    if factor > 1:
-        size = (image.shape[1] // factor, image.shape[0] // factor)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return image.astype(np.float32)
+def _reduced(image: Image, factor: int) -> Image:
+    """The image with pixels `factor` times as large, each the mean of what it covers."""
+    if factor == 1:
+        return image
+    size = (image.shape[1] // factor, image.shape[0] // factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _saturation(working: NDArray[np.float32], full_scale: float) -> tuple[str, ...]:
-    share = np.count_nonzero(working >= full_scale) / working.size
+def _saturation(working: Image, full_scale: int) -> tuple[str, ...]:
+    share = np.count_nonzero(working == full_scale) / working.size
     return ("saturated",) if share > SATURATED_SHARE else ()

@@ -117,6 +117,7 @@ class Pipeline:
             cells=empty_memory(),
             run_id=run_id,
             finished_runs=finished[-REMEMBERED_RUNS:],
+            runs_begun=state.runs_begun + 1,
         )
 
 

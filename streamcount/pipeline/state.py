@@ -23,6 +23,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     tracker: what the tracker remembers. cells: what the events remember.
     cells_seen: cells confirmed since the run began.
     finished_runs: runs that were given up for a later one, the latest last; their frames come too late.
+    runs_begun: how many runs have begun. `order` grows with every step that changes anything.
     """
 
     camera_id: str
@@ -35,6 +36,12 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     missed_frames: int = 0
     cells_seen: int = 0
     finished_runs: tuple[str, ...] = ()
+    runs_begun: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """(runs begun, last sequence): of two states of a camera, the one with the larger is the later."""
+        return self.runs_begun, self.last_sequence
 
 
 class StepResult(msgspec.Struct, frozen=True, eq=False):

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError, FrameError
-from streamcount.types import FrameMetadata
+from streamcount.types import IDENTIFIER, FrameMetadata
 from streamcount.wire.cloudevents import Headers, frame_metadata, header_map
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
 
 # A replayed frame is counted under a camera of its own: its run has gone on without it, and a tracker that has seen
 # frame 100 cannot be told of frame 99.
 REPLAY_SUFFIX = ".replay"
+# Says, beside the new number, which frame it was: CAMERA/RUN/SEQUENCE, however often it is replayed.
+REPLAY_OF = "ce_replayof"
+
+CONNECT_S = 5.0
+SILENT_S = 30.0
+IN_FLIGHT_BYTES = 16 * 2**20
+PARTITION_FETCH_BYTES = 2 * 2**20
+NAME_LENGTH = 64
+_REPLAYED_RUN = re.compile(r"-r\d{8}T\d{6}$")
 
 
 @dataclass(frozen=True)
@@ -41,29 +59,17 @@ class DeadLetter:
 
 
 def read_dead_letters(
-    settings: Settings, reason: str | None = None, camera: str | None = None
+    settings: Settings, reason: str | None = None, camera: str | None = None, silent_s: float = SILENT_S
 ) -> Iterator[DeadLetter]:
-    """All dead letters that lie on the topic now, partition by partition.
+    """All dead letters that lie on the topic now, partition by partition, one in memory at a time.
 
-    Raises BrokerError where Kafka cannot be reached or has no such topic.
+    silent_s: how long Kafka may say nothing before it is given up.
+    Raises BrokerError where Kafka cannot be reached, goes away, or has no such topic.
     """
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
+    from kafka import TopicPartition
 
     topic = settings.topics.name("dead-letters")
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=settings.topics.max_message_bytes,
-            fetch_max_bytes=settings.topics.max_message_bytes,
-        )
-    except KafkaError as error:
-        raise BrokerError(
-            f"no Kafka at {settings.kafka.bootstrap_servers}: {error}; is it running?"
-        ) from error
-    try:
+    with _kafka_errors(settings), closing(_consumer(settings)) as consumer:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
@@ -71,68 +77,171 @@ def read_dead_letters(
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         consumer.seek_to_beginning(*partitions)
+        heard_s = time.monotonic()
         while any(consumer.position(one) < ends[one] for one in partitions):
-            for one, records in consumer.poll(timeout_ms=500).items():
-                letters = (_letter(record) for record in records if record.offset < ends[one])
-                yield from (
-                    letter
-                    for letter in letters
-                    if (reason is None or letter.reason == reason)
-                    and (camera is None or letter.camera == camera)
+            polled = consumer.poll(timeout_ms=500)
+            if not polled and time.monotonic() - heard_s > silent_s:
+                raise BrokerError(
+                    f"Kafka at {settings.kafka.bootstrap_servers} has sent nothing of {topic} for {silent_s:g} s; "
+                    "is it running?"
                 )
-    finally:
-        consumer.close()
+            for one, records in polled.items():
+                for record in records:
+                    letter = _letter(record)
+                    if (
+                        letter.offset < ends[one]
+                        and reason in (None, letter.reason)
+                        and camera in (None, letter.camera)
+                    ):
+                        yield letter
+            if polled:
+                # After the caller has taken its time over them, which is none of Kafka's.
+                heard_s = time.monotonic()
 
 
-def replay(settings: Settings, letters: list[DeadLetter]) -> tuple[int, int]:
-    """Sends frames again, under the camera's name with `.replay` behind it; (sent, passed over).
+class Replay:
+    """Sends dead letters to the workers again, one by one as they are read; `with` confirms the last.
 
-    Passed over are those whose headers cannot be read: no replay can mend them. Sending the same frame twice counts
-    it once, for its run and sequence stay what they were.
+    Each is counted under the camera's name with `.replay` behind it. Each replay makes runs of its own, the run's
+    name with `-r` and the time behind it, numbered from 0 without holes: what lies between was counted before, and is
+    not to be told as missing. The extension `replayof` keeps which frame it was; one that lies on the topic twice,
+    since a worker was killed or a replay failed, is sent once.
     """
-    from kafka import KafkaProducer
 
-    frames = []
-    for letter in letters:
-        try:
-            frames.append((letter.metadata(), letter))
-        except FrameError:
-            continue
-    frames.sort(
-        key=lambda frame: (frame[0].camera_id, frame[0].acquired_at_ns, frame[0].run_id, frame[0].sequence)
-    )
-    producer = KafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
-        acks="all",
-        enable_idempotence=True,
-        max_request_size=settings.topics.max_message_bytes,
-    )
-    try:
-        confirmations = [
-            producer.send(
-                settings.topics.name("frames"),
-                key=(metadata.camera_id.removesuffix(REPLAY_SUFFIX) + REPLAY_SUFFIX).encode(),
-                value=letter.value,
-                headers=original_headers(letter.headers),
+    def __init__(self, settings: Settings, now_ns: int | None = None) -> None:
+        """Opens the connection. now_ns: names the replay; the clock's if not given. Raises BrokerError."""
+        from kafka import KafkaProducer
+
+        self._settings = settings
+        self._topic = settings.topics.name("frames")
+        moment = datetime.fromtimestamp((time.time_ns() if now_ns is None else now_ns) // 10**9, UTC)
+        self._stamp = f"-r{moment:%Y%m%dT%H%M%S}"
+        self._seen: set[str] = set()
+        self._next: Counter[tuple[str, str]] = Counter()
+        self._unconfirmed: deque[tuple[Any, int]] = deque()
+        self._unconfirmed_bytes = 0
+        self.sent = 0
+        # What was not sent, and how often: no replay can mend it.
+        self.passed_over: Counter[str] = Counter()
+        with _kafka_errors(settings):
+            self._producer = KafkaProducer(
+                bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=settings.topics.max_message_bytes,
+                delivery_timeout_ms=60_000,
+                bootstrap_timeout_ms=int(CONNECT_S * 1000),
+                max_block_ms=int(CONNECT_S * 1000),
+                metrics_enabled=False,
             )
-            for metadata, letter in frames
-        ]
-        for confirmation in confirmations:
-            confirmation.get(timeout=60)
-    finally:
-        producer.close()
-    return len(frames), len(letters) - len(frames)
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while self._unconfirmed and kind is None:
+                self._confirm_oldest()
+        finally:
+            self._producer.close(timeout=5)
+
+    def send(self, letter: DeadLetter) -> bool:
+        """Sends it, or passes it over (False). Raises BrokerError where Kafka does not take it."""
+        try:
+            metadata = letter.metadata()
+        except FrameError:
+            self.passed_over["headers that cannot be read"] += 1
+            return False
+        camera = metadata.camera_id.removesuffix(REPLAY_SUFFIX) + REPLAY_SUFFIX
+        if not IDENTIFIER.fullmatch(camera):
+            longest = NAME_LENGTH - len(REPLAY_SUFFIX)
+            self.passed_over[f"a camera's name of more than {longest} characters ({metadata.camera_id})"] += 1
+            return False
+        original = header_map(letter.headers).get(REPLAY_OF) or _identity(metadata)
+        if original in self._seen:
+            self.passed_over["the same frame twice"] += 1
+            return False
+        self._seen.add(original)
+        run = _REPLAYED_RUN.sub("", metadata.run_id)[: NAME_LENGTH - len(self._stamp)] + self._stamp
+        sequence = self._next[camera, run]
+        self._next[camera, run] += 1
+        self._hand_over(letter, camera, _headers_again(letter.headers, camera, run, sequence, original))
+        self.sent += 1
+        return True
+
+    def _hand_over(self, letter: DeadLetter, camera: str, headers: Headers) -> None:
+        size = len(letter.value or b"")
+        while self._unconfirmed and self._unconfirmed_bytes + size > IN_FLIGHT_BYTES:
+            self._confirm_oldest()
+        with _kafka_errors(self._settings):
+            future = self._producer.send(self._topic, letter.value, camera.encode(), headers)
+        self._unconfirmed.append((future, size))
+        self._unconfirmed_bytes += size
+
+    def _confirm_oldest(self) -> None:
+        future, size = self._unconfirmed.popleft()
+        self._unconfirmed_bytes -= size
+        with _kafka_errors(self._settings):
+            future.get(timeout=60)
 
 
-def _letter(record: object) -> DeadLetter:
-    headers = list(record.headers or ())  # type: ignore[attr-defined]
+def _identity(metadata: FrameMetadata) -> str:
+    return f"{metadata.camera_id}/{metadata.run_id}/{metadata.sequence}"
+
+
+def _headers_again(headers: Headers, camera: str, run: str, sequence: int, original: str) -> Headers:
+    """The camera's headers with another name, run and number, the rest as it was."""
+    new = {
+        "ce_id": f"{camera}/{run}/{sequence}",
+        "ce_source": f"/cameras/{camera}",
+        "ce_sequence": str(sequence),
+        "ce_runid": run,
+        REPLAY_OF: original,
+    }
+    kept = [(name, value) for name, value in original_headers(headers) if name not in new]
+    return kept + [(name, value.encode()) for name, value in new.items()]
+
+
+@contextmanager
+def _kafka_errors(settings: Settings) -> Iterator[None]:
+    from kafka.errors import KafkaError
+
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise BrokerError(
+            f"Kafka at {settings.kafka.bootstrap_servers} does not do what is asked: "
+            f"{error or type(error).__name__}; is it running?"
+        ) from error
+
+
+def _consumer(settings: Settings) -> KafkaConsumer:
+    from kafka import KafkaConsumer
+
+    return KafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
+        client_id="streamcount-dead-letters",
+        allow_auto_create_topics=False,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        # A larger record comes all the same, alone; more than that is not read ahead.
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        fetch_max_bytes=settings.topics.max_message_bytes,
+        request_timeout_ms=20_000,
+        bootstrap_timeout_ms=int(CONNECT_S * 1000),
+        metrics_enabled=False,
+    )
+
+
+def _letter(record: Any) -> DeadLetter:
+    headers = list(record.headers or ())
     known = {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
     return DeadLetter(
-        partition=record.partition,  # type: ignore[attr-defined]
-        offset=record.offset,  # type: ignore[attr-defined]
-        timestamp_ms=record.timestamp,  # type: ignore[attr-defined]
-        key=record.key,  # type: ignore[attr-defined]
-        value=record.value,  # type: ignore[attr-defined]
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
         headers=headers,
         reason=known.get(REASON, "unknown"),
         message=known.get(f"{PREFIX}exception.message", ""),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from streamcount.config import Settings, parse_settings
 from streamcount.errors import BrokerError, StreamcountError
+from streamcount.service.processes import die_with_parent
+
+if TYPE_CHECKING:
+    from streamcount.service.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -68,17 +77,22 @@ def demo_configuration(servers: str, folder: Path, rate_hz: float, images: Path 
     return text.format(servers=servers, folder=folder.as_posix(), rate_hz=rate_hz, path=path)
 
 
-def run_demo(folder: Path, rate_hz: float, images: Path | None, show: Callable[[Settings], None]) -> None:
+def run_demo(
+    folder: Path, rate_hz: float, images: Path | None, show: Callable[[Settings, Callable[[], None]], None]
+) -> None:
     """Starts broker, topics, worker and cameras; calls `show`; ends everything when it returns or raises.
 
+    The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever it is; later ones are ignored, since the
+    ending is on. However this process ends, its parts end too (on Linux). Call it from the main thread.
     folder: keeps the broker's data, the configuration and the logs of all parts.
-    Raises StreamcountError where a part cannot be started, with the last lines of its log.
+    show: gets the settings, and what to call now and then: it raises where a part has ended.
+    Raises StreamcountError where a part cannot be started or ends, with the last lines of its log.
     """
     from streamcount.service.broker import Broker
     from streamcount.service.topics import make_topics, topic_specs
 
     folder.mkdir(parents=True, exist_ok=True)
-    with Broker(folder / "broker", say=log.info) as broker:
+    with _interrupted_by_signals(), Broker(folder / "broker", say=log.info) as broker:
         text = demo_configuration(broker.bootstrap_servers, folder, rate_hz, images)
         file = folder / "streamcount.toml"
         file.write_text(text)
@@ -91,10 +105,30 @@ def run_demo(folder: Path, rate_hz: float, images: Path | None, show: Callable[[
         )
         with _part("worker", file, folder) as worker, _part("camera", file, folder) as cameras:
             parts = {"worker": worker, "camera": cameras}
-            try:
-                show(settings)
-            finally:
-                _raise_ended(parts, folder)
+            check = functools.partial(_raise_ended, broker, parts, folder)
+            show(settings, check)
+            check()
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    asked: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What the shell ignores on purpose (nohup, a background job) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -108,6 +142,8 @@ def _part(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen
             stderr=subprocess.STDOUT,
             # Ctrl-C is for the demo alone, which then ends its parts in order.
             start_new_session=True,
+            # By SIGKILL: without the demo there is no broker, and a part would wait for it before it ends.
+            preexec_fn=functools.partial(die_with_parent, signal.SIGKILL, os.getpid()),
         )
     try:
         yield process
@@ -121,10 +157,15 @@ def _part(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen
                 process.wait()
 
 
-def _raise_ended(parts: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+def _raise_ended(broker: Broker, parts: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+    """Its parts have no end of their own, so any that has ended is a fault, whatever its exit code."""
+    for node in broker.ended.values():
+        raise BrokerError(
+            f"the demo's broker ended with {node.exit_status}; the end of its log:\n{node.last_words()}"
+        )
     for name, process in parts.items():
         code = process.poll()
-        if code:
+        if code is not None:
             lines = (folder / f"{name}.log").read_text(errors="replace").splitlines()[-8:]
             kind = StreamcountError if name == "worker" else BrokerError
             raise kind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -11,12 +12,20 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """Asks the kernel to send this process a signal when its parent ends, even by SIGKILL; on Linux only."""
+def die_with_parent(number: int = signal.SIGTERM, parent_pid: int | None = None) -> None:
+    """Asks the kernel to send this process a signal when its parent ends, even by SIGKILL; on Linux only.
+
+    It outlives exec, so it can be called between fork and exec (`preexec_fn`). parent_pid: whose child this is,
+    to notice a parent that has ended before; multiprocessing's own if not given. A parent of id 1 proves
+    nothing: in a container it is the command itself.
+    """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-    if os.getppid() == 1:
+    parent = multiprocessing.parent_process()
+    if parent_pid is None and parent is not None:
+        parent_pid = parent.pid
+    if parent_pid is not None and os.getppid() != parent_pid:
         os.kill(os.getpid(), number)
 
 

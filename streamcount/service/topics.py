@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamcount.errors import BrokerError
+from streamcount.wire.deadletters import ROOM_BYTES
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
@@ -91,7 +92,12 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         topics.name("events"): results,
         topics.name("counts"): results,
         topics.name("alerts"): results,
-        topics.name("dead-letters"): {**images, "retention.ms": str(topics.events_retention_ms)},
+        topics.name("dead-letters"): {
+            **images,
+            "retention.ms": str(topics.events_retention_ms),
+            "max.message.bytes": str(topics.max_message_bytes + ROOM_BYTES),
+            "segment.bytes": str(max(image_segment_bytes, room_bytes + ROOM_BYTES)),
+        },
         changelog_topic(settings): {
             **common,
             "cleanup.policy": "compact",
@@ -135,6 +141,13 @@ def require_topics(settings: Settings) -> None:
     with _admin(settings.kafka.bootstrap_servers) as admin:
         specs = topic_specs(settings)
         found = _describe(admin, specs)
+    counts = {spec.name: len(found[spec.name]["partitions"]) for spec in specs if spec.name in found}
+    other = [name for name, count in counts.items() if count != settings.topics.partitions]
+    if other:
+        raise BrokerError(
+            f"{', '.join(other)} at {settings.kafka.bootstrap_servers}: not the {settings.topics.partitions} "
+            "partitions that topics.partitions says, and all must have the same; see `streamcount topics --check`."
+        )
     missing = [spec.name for spec in specs if spec.name not in found]
     if missing:
         raise BrokerError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
@@ -94,6 +95,10 @@ class Watcher:
             except (KafkaError, OSError) as error:
                 self._reading_trouble = f"Kafka at {self.address} cannot be read: {error}"
                 self._ended.wait(1.0)
+            except Exception as error:
+                # A fault: the view must not stay up and stale, as if nothing were counted.
+                self._reading_trouble = _fault(error)
+                self._ended.wait(1.0)
 
     def _consumer(self) -> KafkaConsumer:
         from kafka import KafkaConsumer
@@ -167,12 +172,15 @@ class Watcher:
                     )
                 self._lag = self._measure_lag(admin)
                 self._probing_trouble = ""
-            except (KafkaError, OSError) as error:
-                self._probing_trouble = f"Kafka at {self.address} does not answer: {error}"
+            except Exception as error:
+                known = isinstance(error, (KafkaError, OSError))
+                self._probing_trouble = (
+                    f"Kafka at {self.address} does not answer: {error}" if known else _fault(error)
+                )
                 self._lag = None
-                if admin is not None:
-                    admin.close()
-                    admin = None
+                stale, admin = admin, None
+                if stale is not None:
+                    stale.close()
             self._ended.wait(PROBE_EVERY_S)
         if admin is not None:
             admin.close()
@@ -215,10 +223,12 @@ def run_watch(
     once: bool = False,
     interval_s: float = 2.0,
     console: Console | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Shows the cameras until Ctrl-C, or for `seconds`; a live table on a terminal, lines elsewhere.
 
     once: one look at some seconds of what comes, and the end. interval_s: between lines.
+    check: called now and then; what it raises ends the view and is raised here.
     """
     from rich.console import Console
 
@@ -228,9 +238,9 @@ def run_watch(
             if once:
                 _show_once(watcher, console, seconds or ONCE_S)
             elif console.is_terminal:
-                _show_table(watcher, console, seconds)
+                _show_table(watcher, console, seconds, check)
             else:
-                _show_lines(watcher, console, seconds, interval_s)
+                _show_lines(watcher, console, seconds, interval_s, check)
         except KeyboardInterrupt:
             # How one leaves a watch; nothing is lost by it.
             return
@@ -246,7 +256,7 @@ def caption_of(watcher: Watcher) -> str:
     )
 
 
-def _show_table(watcher: Watcher, console: Console, seconds: float | None) -> None:
+def _show_table(watcher: Watcher, console: Console, seconds: float | None, check: Callable[[], None]) -> None:
     from rich.live import Live
 
     started_s = time.monotonic()
@@ -254,15 +264,19 @@ def _show_table(watcher: Watcher, console: Console, seconds: float | None) -> No
         while seconds is None or time.monotonic() - started_s < seconds:
             table = as_table(watcher.cameras(), time.monotonic(), caption_of(watcher))
             live.update(table, refresh=True)
+            check()
             time.sleep(REFRESH_S)
 
 
-def _show_lines(watcher: Watcher, console: Console, seconds: float | None, interval_s: float) -> None:
+def _show_lines(
+    watcher: Watcher, console: Console, seconds: float | None, interval_s: float, check: Callable[[], None]
+) -> None:
     started_s = time.monotonic()
     trouble = ""
     while seconds is None or time.monotonic() - started_s < seconds:
         left_s = interval_s if seconds is None else started_s + seconds - time.monotonic()
         time.sleep(max(0.0, min(interval_s, left_s)))
+        check()
         if watcher.trouble != trouble:
             trouble = watcher.trouble
             _line(console, trouble or "Kafka answers again")
@@ -278,6 +292,11 @@ def _show_once(watcher: Watcher, console: Console, seconds: float) -> None:
 
 def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _fault(error: Exception) -> str:
+    log.debug("watch", exc_info=error)
+    return f"what is shown is stale: {type(error).__name__}: {error}"
 
 
 def _reason(record: Any) -> str:

@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.errors import SourceError
+from streamcount.errors import FrameError, SourceError
 from streamcount.sources.tiff_stack import TIFF_SUFFIXES, TiffChoice, TiffStack
 from streamcount.types import Image
+from streamcount.wire import images as wire
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp"}) | TIFF_SUFFIXES
-
-_JPEG_BEGIN, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ def read_still(path: Path, choice: TiffChoice | None = None) -> Still:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
-    # OpenCV 4 fills the missing part of a cut-off JPEG with grey and calls it good: cells would be missing
-    # from the count. A whole file ends it behind the last start of scan; a thumbnail's end lies before.
-    if data.startswith(_JPEG_BEGIN) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if wire.is_cut_off_jpeg(data):
         raise SourceError(f"{path}: the JPEG is cut off; copy it again from where it was taken")
     try:
         # Ignoring EXIF keeps results in the coordinates of the stored pixels.
@@ -79,17 +76,10 @@ def read_still(path: Path, choice: TiffChoice | None = None) -> Still:
 
 def rgb_from_bgr(pixels: NDArray[Any], origin: object) -> Image:
     """OpenCV's pixels, (H, W[, 1, 3 or 4]) BGR(A), as (H, W) or (H, W, 3) RGB. Raises SourceError."""
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise SourceError(f"{origin}: {pixels.dtype} pixels; save it with 8 or 16 bits")
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.shape[2] == 1:
-        return pixels[:, :, 0]
-    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(pixels.shape[2])
-    if code is None:
-        raise SourceError(f"{origin}: {pixels.shape[2]} channels; save it as grey or RGB")
-    converted: Image = cv2.cvtColor(pixels, code)  # type: ignore[assignment]
-    return converted
+    try:
+        return wire.rgb_from_bgr(pixels)
+    except FrameError as error:
+        raise SourceError(f"{origin}: {error}") from error
 
 
 def _read_tiff_still(path: Path, choice: TiffChoice) -> Still:

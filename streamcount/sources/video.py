@@ -176,7 +176,8 @@ def redacted(location: int | str) -> str:
     """A location fit to be printed: user, password and query of an address are left out."""
     if isinstance(location, int):
         return f"camera {location}"
-    if not _URL.match(location):
+    # Anywhere in it: a location with a blank or a quote before the scheme holds its password all the same.
+    if not _URL.search(location):
         return location
     scheme, _, rest = location.partition("://")
     # A password may hold "/" or "?" unescaped; nothing before the last "@" is worth the risk of printing it.

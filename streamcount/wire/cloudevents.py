@@ -118,13 +118,21 @@ def record_key(key: bytes | None) -> str:
 
 
 def decode_missing(key: bytes | None, value: bytes | None) -> FramesMissing:
-    """A camera's FramesMissing. Raises FrameError ("bad-record")."""
+    """A camera's FramesMissing. Raises FrameError ("bad-record", "bad-metadata")."""
     try:
         event = msgspec.json.decode(value or b"", type=FramesMissing)
     except (msgspec.DecodeError, ValueError) as error:
         raise FrameError("bad-record", f"not a FramesMissing record: {error}") from error
-    if event.camera_id != record_key(key) or not 0 <= event.sequence <= event.last_sequence:
+    if event.camera_id != record_key(key) or not event.sequence <= event.last_sequence:
         raise FrameError("bad-record", "a FramesMissing record's key or range of sequences is wrong")
+    for sequence, time_ns in (
+        (event.sequence, event.happened_at_ns),
+        (event.last_sequence, event.decided_at_ns),
+    ):
+        # The same rules as a frame's own, for these names and numbers go into ids and states as well.
+        FrameMetadata(
+            camera_id=event.camera_id, run_id=event.run_id, sequence=sequence, acquired_at_ns=time_ns
+        )
     return event
 
 

@@ -10,6 +10,10 @@ from streamcount.wire.cloudevents import Headers
 
 PREFIX = "__connect.errors."
 REASON = "streamcount.reason"
+# A message may quote what was wrong, and that may be megabytes.
+MESSAGE_LENGTH = 1000
+# The headers that are added must find room beside a record that was as large as its topic allowed.
+ROOM_BYTES = 2**20
 
 
 def dead_letter_headers(
@@ -23,7 +27,7 @@ def dead_letter_headers(
         f"{PREFIX}connector.name": "streamcount",
         f"{PREFIX}stage": stage,
         f"{PREFIX}exception.class.name": type(error).__name__,
-        f"{PREFIX}exception.message": str(error),
+        f"{PREFIX}exception.message": str(error)[:MESSAGE_LENGTH],
         REASON: error.reason,
     }
     kept = [(name, value) for name, value in original if name not in added]

@@ -24,6 +24,8 @@ CONTENT_TYPES: dict[Encoding, str] = {
 _RAW = struct.Struct("<4sIIBB")
 _RAW_MAGIC = b"SCR1"
 
+_JPEG_BEGIN, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
 
 def encode_image(image: Image, encoding: Encoding, jpeg_quality: int = 92) -> bytes:
     """The image, (H, W) or (H, W, 3) RGB, uint8 or uint16, as bytes.
@@ -68,23 +70,33 @@ def decode_image(data: bytes, content_type: str, max_pixels: int) -> Image:
         raise FrameError(
             "too-many-pixels", f"{width}x{height} is more than {max_pixels} pixels (limits.frame_pixels)"
         )
-    if kind == "image/jpeg" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        # The decoder would fill a cut-off picture with grey and call it good: cells would be missing from the count.
+    if is_cut_off_jpeg(data):
         raise FrameError("undecodable", "the JPEG is cut off: it has no end-of-image marker")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise FrameError("undecodable", f"{len(data)} bytes are no {kind} that can be read")
-    return _as_rgb(pixels)
+    return rgb_from_bgr(pixels)
 
 
-def _as_rgb(pixels: NDArray[Any]) -> Image:
+def is_cut_off_jpeg(data: bytes) -> bool:
+    """Whether the bytes begin as a JPEG and lack its end; a thumbnail's end within does not count.
+
+    OpenCV 4 fills the missing part with grey and calls it good: cells would be missing from the count.
+    """
+    return data.startswith(_JPEG_BEGIN) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+
+
+def rgb_from_bgr(pixels: NDArray[Any]) -> Image:
+    """OpenCV's pixels, (H, W[, 1, 3 or 4]) BGR(A), as (H, W) or (H, W, 3) RGB. Raises FrameError ("undecodable")."""
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise FrameError("undecodable", f"pixels of type {pixels.dtype}; 8 or 16 bits are read")
+        raise FrameError("undecodable", f"{pixels.dtype} pixels; save it with 8 or 16 bits")
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[2] == 1:
         return pixels[:, :, 0]
-    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[pixels.shape[2]]
+    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(pixels.shape[2])
+    if code is None:
+        raise FrameError("undecodable", f"{pixels.shape[2]} channels; save it as grey or RGB")
     converted: Image = cv2.cvtColor(pixels, code)  # type: ignore[assignment]
     return converted
 
@@ -115,7 +127,7 @@ def _size(data: bytes, kind: str) -> tuple[int, int]:
             raise FrameError("undecodable", "the bytes do not begin as a PNG does")
         width, height = struct.unpack(">II", data[16:24])
         return height, width
-    if data[:2] != b"\xff\xd8":
+    if not data.startswith(_JPEG_BEGIN):
         raise FrameError("undecodable", "the bytes do not begin as a JPEG does")
     at = 2
     while at + 9 < len(data):

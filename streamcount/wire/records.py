@@ -15,6 +15,7 @@ MSGPACK_TYPE = "application/msgpack"
 
 # Raised whenever PipelineState changes its form: a state of another form is refused, never misread.
 STATE_VERSION = 1
+OTHER_VERSION = "other-version"
 
 
 class DetectionsRecord(msgspec.Struct, frozen=True, tag_field="kind", tag="Detections"):
@@ -62,9 +63,7 @@ def encode_state(state: PipelineState) -> bytes:
 
 
 def decode_state(data: bytes) -> PipelineState:
-    """What `encode_state` wrote. Raises FrameError ("bad-state") where another version wrote it."""
+    """What `encode_state` wrote. Raises FrameError (`OTHER_VERSION`) where another version wrote it."""
     if not data or data[0] != STATE_VERSION:
-        raise FrameError(
-            "bad-state", "the stored state is of another version of streamcount; finish runs before updating"
-        )
+        raise FrameError(OTHER_VERSION, "the stored state is of another version of streamcount")
     return arrays.decode(data[1:], PipelineState)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -44,16 +45,17 @@ class Service:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            # A group of its own, so that a worker can be killed with its children.
+            start_new_session=True,
         )
         log.close()
         self.processes.append(process)
         return process
 
     def close(self) -> None:
-        """Ends all processes that were started, by their own ids."""
+        """Ends all processes that were started, by their own ids, and their children."""
         for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+            kill_group(process)
             process.wait()
 
     def logs(self) -> str:
@@ -136,6 +138,12 @@ class Service:
             state, result = pipeline.step(state, frame)
             events.extend(result.events)
         return events
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to a process and its children at once; nothing if they are gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def counted(events: list[AnyEvent], camera: str) -> set[int]:

@@ -17,14 +17,25 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from streamcount.config import Settings, parse_settings
 from streamcount.config.settings import CameraConfig
-from streamcount.errors import BrokerError, ConfigurationError
+from streamcount.errors import BrokerError, ConfigurationError, SourceError
 from streamcount.service.broker import Broker
-from streamcount.service.camera.run import CameraGroup
+from streamcount.service.camera.buffer import FrameBuffer, WaitingFrame
+from streamcount.service.camera.metrics import CameraMetrics
+from streamcount.service.camera.publisher import Destination, Publisher
+from streamcount.service.camera.run import CameraGroup, run_cameras
 from streamcount.service.topics import make_topics, topic_specs
-from streamcount.wire.cloudevents import FRAMES_MISSING_TYPE, decode_missing, frame_metadata, header_map
+from streamcount.types import FrameMetadata
+from streamcount.wire.cloudevents import (
+    FRAMES_MISSING_TYPE,
+    decode_missing,
+    frame_headers,
+    frame_metadata,
+    header_map,
+)
 
 pytestmark = pytest.mark.broker
 
@@ -193,6 +204,25 @@ def test_several_cameras_in_one_process(settings: Settings, tmp_path: Path) -> N
     assert [run.report().sent for run in group.runs] == [20, 20, 20]
 
 
+def test_a_source_that_fails_ends_the_others_with_all_they_took_sent(
+    settings: Settings, tmp_path: Path
+) -> None:
+    good = pictures(tmp_path / "good", *[(64, 64)] * 3)
+    bad = pictures(tmp_path / "bad", *[(64, 64)] * 3)
+    (bad / "zzz.png").write_bytes(b"no picture")
+    cameras = {
+        "live": folder_camera(good, source={"rate_hz": 50, "loop": True}),
+        "dying": folder_camera(bad, source={"rate_hz": 2}),
+    }
+    group = CameraGroup(settings, cameras)
+    with pytest.raises(SourceError, match=r"zzz\.png"):
+        run_cameras(group, flush_timeout_s=10)
+    check_complete(read_frames(settings, "dying"), 3)
+    report = group.runs[0].report()
+    assert (report.unconfirmed, report.camera_id) == (0, "live")
+    check_complete(read_frames(settings, "live"), report.sent)
+
+
 def test_what_cannot_be_sent_is_told_as_missing(own_broker: Broker, tmp_path: Path) -> None:
     settings = fresh_settings(own_broker, "cannot-be-sent", "limits.frame_bytes = 100_000")
     path = pictures(tmp_path / "images", (64, 64), (64, 64))
@@ -229,6 +259,20 @@ def test_only_the_frame_that_kafka_refuses_is_told_as_missing(own_broker: Broker
     check_complete(told, 10)
     assert [one.first for one in told if one.reason == "too-large"] == [3, 7]
     assert (group.runs[0].meter.sent, group.runs[0].meter.failed) == (8, 2)
+
+
+def test_a_clock_ahead_of_kafka_s_is_an_error_that_says_so(settings: Settings) -> None:
+    buffer = FrameBuffer(2**20, "block")
+    ahead = FrameMetadata(camera_id="scope-1", run_id="run-1", sequence=0, acquired_at_ns=0)
+    in_two_hours_ms = time.time_ns() // 1_000_000 + 7_200_000
+    buffer.put(WaitingFrame(0, 0, in_two_hours_ms, b"image", frame_headers(ahead, "image/png")))
+    buffer.close()
+    topic, servers = settings.topics.name("frames"), settings.kafka.bootstrap_servers
+    destination = Destination(servers, topic, settings.topics.max_message_bytes, "scope-1", "run-1")
+    publisher = Publisher(destination, buffer, CameraMetrics(CollectorRegistry()).for_camera("scope-1"))
+    with pytest.raises(BrokerError, match="clock is ahead of Kafka's"):
+        publisher.run()
+    assert publisher.unconfirmed_frames == 1
 
 
 def test_a_missing_topic_is_an_error_that_says_what_to_do(own_broker: Broker, tmp_path: Path) -> None:

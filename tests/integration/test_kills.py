@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streamcount.types import AnyEvent
-from tests.integration.service import Service, counted, without_repeats
+from tests.integration.service import Service, counted, kill_group, without_repeats
 
 pytestmark = pytest.mark.broker
 
@@ -62,7 +62,10 @@ def test_twelve_random_kills_change_no_event(service: Service) -> None:
     for kill in range(KILLS):
         victim = rng.randrange(len(workers))
         number = signal.SIGKILL if kill % 2 == 0 else signal.SIGTERM
-        workers[victim].send_signal(number)
+        if number == signal.SIGKILL:
+            kill_group(workers[victim])
+        else:
+            workers[victim].send_signal(number)
         code = workers[victim].wait(60)
         # A worker that was still loading Python has no handler yet, and nothing that it could lose.
         clean = {0} if victim in settled else {0, -signal.SIGTERM}

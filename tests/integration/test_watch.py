@@ -143,6 +143,14 @@ def test_a_broker_that_goes_is_told_and_followed_again(tmp_path: Any) -> None:
             wait_until(watcher.cameras)
 
 
+def test_a_fault_of_any_kind_is_told_and_not_taken_for_silence() -> None:
+    settings = parse_settings('kafka.bootstrap_servers = "127.0.0.1:no-port"', environment={})
+    with Watcher(settings) as watcher:
+        wait_until(lambda: "what is shown is stale: ValueError" in watcher._reading_trouble)
+        wait_until(lambda: "what is shown is stale: ValueError" in watcher._probing_trouble)
+        assert all(thread.is_alive() for thread in watcher._threads)
+
+
 def test_without_a_terminal_each_camera_is_a_line(settings: Settings, producer: Any) -> None:
     import threading
 

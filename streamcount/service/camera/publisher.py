@@ -28,6 +28,8 @@ BATCH_BYTES = 512 * 1024
 TOLD_EVERY_S = 5.0
 BOOTSTRAP_S = 3.0
 RETRY_S = 0.5
+# How often Kafka must refuse a frame that was sent alone, for a reason that no retry mends, to be believed.
+REFUSALS = 3
 POLL_S = 0.2
 
 
@@ -76,7 +78,8 @@ class Publisher:
     A record is handed to the client only while little is in flight, so that frames wait in the buffer, where
     its policy governs them. Kafka's refusal of a record for good becomes a `Gap` in its place; any other
     failure is tried again with a new producer, after all before it is settled. A frame may then lie in Kafka
-    twice, never not at all: readers pass over a sequence number that they have had.
+    twice, never not at all: readers pass over a sequence number that they have had. What refuses all frames
+    alike (no rights, a wrong clock) ends `run`.
     """
 
     def __init__(self, destination: Destination, buffer: FrameBuffer, meter: CameraMeter) -> None:
@@ -91,6 +94,7 @@ class Publisher:
         # True once a failure is to be traced to its record: the next one goes only when nothing is in flight.
         self._alone = False
         self._alone_until = -1
+        self._refused: tuple[int, int] = (-1, 0)
         self._aborted = threading.Event()
         self._heard_at = time.monotonic()
         self._told_at = 0.0
@@ -121,7 +125,8 @@ class Publisher:
     def run(self) -> None:
         """Sends until the buffer is drained and all of it confirmed, or until `abort`.
 
-        Raises BrokerError where no waiting can help: the topic does not exist, or writing to it is forbidden.
+        Raises BrokerError where no waiting can help: the topic does not exist, writing to it is forbidden, or
+        this computer's clock is ahead of Kafka's by more than the topic allows.
         """
         while not self._aborted.is_set():
             producer = self._connect()
@@ -153,7 +158,9 @@ class Publisher:
                 self._explain_missing_topic(error)
                 continue
             self.connected = True
-            self._heard()
+            if not self._alone:
+                # Else something waits to be sent again, and only its confirmation says that all is well.
+                self._heard()
             return producer
         return None
 
@@ -258,32 +265,42 @@ class Publisher:
         After a refused record, the client lets all others in its hands fail for the same reason. So only a
         record that failed alone is believed to be at fault; several are sent again one by one.
         """
-        from kafka import errors
-
-        forbidden = (
-            errors.TopicAuthorizationFailedError,
-            errors.ClusterAuthorizationFailedError,
-            errors.InvalidTopicError,
-        )
-        too_large = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
         with self._changed:
             failed, self._failed = self._failed, []
+        hopeless = next((error for _, error in failed if _refuses_all(error)), None)
+        if hopeless is not None:
+            self._buffer.put_back(entry for entry, _ in failed)
+            raise BrokerError(_why_hopeless(self._to.topic, hopeless)) from hopeless
         again: list[Entry] = []
         for entry, error in failed:
-            if isinstance(error, forbidden):
-                again.append(entry)
-                self._buffer.put_back(again)
-                raise BrokerError(f"Kafka refuses records for {self._to.topic}: {error}") from error
-            if len(failed) == 1 and isinstance(error, (*too_large, errors.InvalidRecordError)):
-                reason = "too-large" if isinstance(error, too_large) else "refused"
+            reason = self._refusal(entry, error) if len(failed) == 1 else ""
+            if reason:
                 again += self._given_up(entry, reason, error)
-            else:
-                log.info("camera %s: %s is sent again: %s", self._to.camera_id, _name(entry), error)
-                again.append(entry)
+                continue
+            log.info("camera %s: %s is sent again: %s", self._to.camera_id, _name(entry), error)
+            again.append(entry)
+            if not _is_too_large(error):
+                self._tell_away(f"Kafka does not take {_name(entry)} ({error})")
         self._alone = True
         self._alone_until = max([self._alone_until, *(entry.sequence for entry in again)])
         self._buffer.put_back(again)
         self._aborted.wait(RETRY_S if any(isinstance(entry, WaitingFrame) for entry in again) else 0)
+
+    def _refusal(self, entry: Entry, error: Exception) -> str:
+        """Why a record that failed alone will never be taken, as in `FramesMissing`; "" where it yet may be."""
+        from kafka.errors import BrokerResponseError, InvalidRecordError, UnknownError
+
+        if _is_too_large(error):
+            return "too-large"
+        if isinstance(error, InvalidRecordError):
+            return "refused"
+        # UnknownError is a broker in trouble, which waiting may mend; so may it what the client says by itself.
+        if not isinstance(error, BrokerResponseError) or error.retriable or isinstance(error, UnknownError):
+            return ""
+        # A new producer mends some (a fenced or unknown one), hence not at once.
+        times = self._refused[1] + 1 if self._refused[0] == entry.sequence else 1
+        self._refused = entry.sequence, times
+        return "refused" if times >= REFUSALS else ""
 
     def _given_up(self, entry: Entry, reason: str, error: Exception) -> list[Entry]:
         if isinstance(entry, Gap):
@@ -327,6 +344,38 @@ class Publisher:
             producer._sender.force_close()
             producer._sender.join(5)
         producer.close(timeout=2)
+
+
+def _refuses_all(error: Exception) -> bool:
+    """Whether any other frame would be refused like this one."""
+    from kafka import errors
+
+    return isinstance(
+        error,
+        (
+            errors.AuthorizationError,
+            errors.SaslAuthenticationFailedError,
+            errors.InvalidTopicError,
+            errors.InvalidTimestampError,
+        ),
+    )
+
+
+def _why_hopeless(topic: str, error: Exception) -> str:
+    from kafka.errors import InvalidTimestampError
+
+    if not isinstance(error, InvalidTimestampError):
+        return f"Kafka refuses records for {topic}: {error}"
+    return (
+        f"Kafka refuses records for {topic} by their time: this computer's clock is ahead of Kafka's by more than "
+        "the topic's message.timestamp.after.max.ms (1 h by default); set both clocks (NTP) and start again"
+    )
+
+
+def _is_too_large(error: Exception) -> bool:
+    from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+
+    return isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError))
 
 
 def _name(entry: Entry) -> str:

@@ -212,6 +212,11 @@ class CameraGroup:
         """Kafka refuses what a camera sends, which no waiting mends."""
         return any(isinstance(run.error, BrokerError) for run in self.runs)
 
+    @property
+    def failed(self) -> list[str]:
+        """The cameras that ended with an error."""
+        return [run.camera_id for run in self.runs if run.error is not None]
+
     def stop(self) -> None:
         """Takes no more frames; what was taken is still sent."""
         for run in self.runs:
@@ -249,7 +254,10 @@ def run_cameras(
     """Runs cameras until their sources end or a signal comes; call it from the main thread.
 
     The first SIGINT or SIGTERM ends the taking of frames and gives what waits `flush_timeout_s` to be sent;
-    the second ends at once. show: a context manager made for the runs, such as a progress bar.
+    the second ends at once. A source that fails ends the others too, once what was taken is sent: a process
+    that went on would keep its dead camera for as long as the others live, and a supervisor could not start
+    it again. Cameras that are not to share their fate run in processes of their own.
+    show: a context manager made for the runs, such as a progress bar.
     Raises BrokerError where frames are left unconfirmed, or the first error of a camera.
     """
     signals: list[int] = []
@@ -267,7 +275,13 @@ def run_cameras(
         metrics = f"; metrics at {group.status.url}/metrics" if group.status is not None else ""
         log.info("run %s of %s begins%s", group.run_id, names, metrics)
         deadline_s: float | None = None
+        told = False
         while group.running:
+            if group.failed and not told:
+                told = True
+                if len(group.runs) > 1:
+                    log.error("%s failed, which ends all cameras of this process", ", ".join(group.failed))
+                group.stop()
             if (signals or group.broken) and deadline_s is None:
                 group.stop()
                 deadline_s = time.monotonic() + flush_timeout_s

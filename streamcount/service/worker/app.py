@@ -16,17 +16,21 @@ from typing import Any
 
 import faust
 from aiokafka import TopicPartition
+from faust.streams import _CStreamIterator
 
 from streamcount.config import Settings, TopicName
+from streamcount.errors import ConfigurationError
 from streamcount.service.worker.consumer import SteadyConsumer
 from streamcount.service.worker.detecting import Detecting
 from streamcount.service.worker.metrics import WorkerMetrics
-from streamcount.service.worker.offsets import OffsetGuard
+from streamcount.service.worker.offsets import HoleError, OffsetGuard, first_existing_offset
 from streamcount.service.worker.ordered import OrderedStage
 from streamcount.service.worker.pipelines import Pipelines
 from streamcount.service.worker.records import Output, Record
 from streamcount.service.worker.state import pack_state, unpack_state
 from streamcount.service.worker.tracking import Tracked, Tracking
+from streamcount.wire import encode_state
+from streamcount.wire.deadletters import ROOM_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +43,20 @@ def create_app(settings: Settings, fail: Callable[[BaseException], None]) -> Cou
     """A Faust app that counts the cells of all cameras.
 
     fail: called on a fault of the infrastructure; it must end the process, which resumes from what is committed.
-    Raises ModelError where the default model cannot be loaded.
+    Raises ModelError where the model of any configured camera cannot be loaded, ConfigurationError where the data
+    folder cannot be made or Faust came without its compiled part.
     """
+    if _CStreamIterator is None:
+        # Its Python twin acknowledges what it skips in a rebalance, even where acknowledging is left to us.
+        raise ConfigurationError(
+            "Faust was installed without its compiled part; install its wheel for this machine"
+        )
+    try:
+        settings.worker.data_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"worker.data_folder {settings.worker.data_folder}: {error.strerror}"
+        ) from error
     return CountingApp(settings, fail)
 
 
@@ -55,7 +71,7 @@ class CountingApp:
         self.faust_app.transport.Consumer = SteadyConsumer
         self._fail = fail
         pipelines = Pipelines(settings)
-        self.metrics.set_model(pipelines.load_default().model)
+        self.metrics.set_model(pipelines.load_all().model)
         self._table = self.faust_app.Table(
             TABLE,
             partitions=settings.topics.partitions,
@@ -95,7 +111,7 @@ class CountingApp:
             async with _Running(self._track_stage(), self._fail) as stage:
                 async for event in stream.noack().events():
                     record = await self._received(event)
-                    tracked = self.tracking.advance(record)
+                    tracked = self.tracking.handle(record)
                     await stage.take(event, lambda tracked=tracked: _ready(tracked))  # type: ignore[misc]
 
         @app.on_rebalance_complete.connect
@@ -130,13 +146,13 @@ class CountingApp:
             for event, _ in done:
                 self.metrics.in_flight_bytes.dec(len(event.message.value or b""))
 
-        return OrderedStage(send, store, self._fail, width=2 * self.settings.worker.batch)
+        return OrderedStage(send, store, self._fail, width=self.settings.worker.in_work)
 
     def _track_stage(self) -> OrderedStage[Tracked]:
         async def send(event: Any, tracked: Tracked) -> Sequence[Awaitable[Any]]:
             return [await self._send(event, output) for output in tracked.outputs]
 
-        return OrderedStage(send, self._store_states, self._fail, width=2 * self.settings.worker.batch)
+        return OrderedStage(send, self._store_states, self._fail, width=self.settings.worker.in_work)
 
     async def _store_states(self, done: Sequence[tuple[Any, Tracked]]) -> None:
         """Stores the newest state of each camera of a batch, once for the batch: fewer states are written under load.
@@ -144,12 +160,12 @@ class CountingApp:
         Between a state and its offset nothing is lost: a crash repeats the frames after the last stored state, which
         gives the same events under the same ids.
         """
-        newest = {tracked.camera_id: (event, tracked) for event, tracked in done}
+        newest = {tracked.camera_id: (event, tracked.state) for event, tracked in done if tracked.state}
         confirmations = []
-        for camera_id, (event, tracked) in newest.items():
-            key, value = camera_id.encode(), pack_state(event.message.offset, tracked.encoded_state())
+        for camera_id, (event, state) in newest.items():
+            key, value = camera_id.encode(), pack_state(state.order, encode_state(state))
             known = self._table.data.get(key)
-            if known is not None and unpack_state(known)[0] > event.message.offset:
+            if known is not None and unpack_state(known)[0] > state.order:
                 # A late one, from before a rebalance whose records have since been read again.
                 continue
             self._table.data[key] = value
@@ -163,20 +179,28 @@ class CountingApp:
     async def _received(self, event: Any) -> Record:
         message = event.message
         topic, partition, offset = message.topic, message.partition, message.offset
-        if not self.guard.knows(topic, partition):
+        if self.guard.due(topic, partition) is None:
             self.guard.resume(topic, partition, await self._committed(topic, partition))
-        earliest = 0
-        if offset != self.guard.position(topic, partition):
-            earliest = (await self.faust_app.consumer.earliest_offsets(message.tp)).get(message.tp, 0)
-        try:
-            self.guard.check(topic, partition, offset, earliest)
-        except Exception as error:
-            self.metrics.holes.inc()
-            self._fail(error)
-            raise
+        await self._check_place(topic, partition, offset)
         headers = message.headers
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or ())
-        return Record(topic, partition, offset, message.key, message.value, pairs, message.timestamp or 0.0)
+        return Record(topic, partition, offset, message.key, message.value, pairs)
+
+    async def _check_place(self, topic: str, partition: int, offset: int) -> None:
+        due = self.guard.due(topic, partition) or 0
+        existing = None
+        if offset > due:
+            servers = self.settings.kafka.bootstrap_servers
+            existing = await asyncio.to_thread(first_existing_offset, servers, topic, partition, due)
+            log.warning("%s[%d]: %d came, %d was due, %s is there", topic, partition, offset, due, existing)
+        try:
+            self.guard.take(topic, partition, offset, existing)
+        except HoleError as error:
+            self.metrics.holes.labels("passed-over").inc()
+            self._fail(error)
+            raise
+        if offset > due:
+            self.metrics.holes.labels("absent").inc()
 
     async def _committed(self, topic: str, partition: int) -> int:
         """Where a partition resumes. Faust has no public way to ask; its own note of it can come after the record."""
@@ -229,6 +253,8 @@ async def _ready(tracked: Tracked) -> Tracked:
 def _faust_settings(settings: Settings) -> dict[str, Any]:
     servers = settings.kafka.bootstrap_servers.split(",")
     message_bytes = settings.topics.max_message_bytes
+    # A dead letter is a record as large as any, and its headers more.
+    sent_bytes = message_bytes + ROOM_BYTES
     return {
         "broker": ";".join(f"kafka://{server.strip()}" for server in servers),
         "datadir": str(settings.worker.data_folder),
@@ -248,7 +274,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "broker_commit_interval": 1.0,
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": message_bytes,
-        "producer_max_request_size": message_bytes,
+        "producer_max_request_size": sent_bytes,
         "producer_linger": 0.0,
         "stream_wait_empty": True,
         "worker_redirect_stdouts": False,

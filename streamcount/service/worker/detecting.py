@@ -10,7 +10,7 @@ from streamcount.config import Settings
 from streamcount.errors import FrameError
 from streamcount.service.worker.metrics import WorkerMetrics
 from streamcount.service.worker.pipelines import Pipelines
-from streamcount.service.worker.records import Output, Record
+from streamcount.service.worker.records import Output, Record, dead_letter
 from streamcount.types import Detections, Frame, FrameMetadata, FramesMissing
 from streamcount.wire import decode_image, encode_detections
 from streamcount.wire.cloudevents import (
@@ -20,7 +20,6 @@ from streamcount.wire.cloudevents import (
     frame_metadata,
     header_map,
 )
-from streamcount.wire.deadletters import dead_letter_headers
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +40,17 @@ class Detecting:
             if headers.get("ce_type") == FRAMES_MISSING_TYPE:
                 missing = decode_missing(record.key, record.value)
                 return [Output("detections", encode_detections(missing))]
-            self._check(record, headers.get("ce_type"))
+            if headers.get("ce_type") not in (None, FRAME_TYPE):
+                raise FrameError("bad-headers", f"ce_type is neither {FRAME_TYPE} nor {FRAMES_MISSING_TYPE}")
             metadata = frame_metadata(record.key, headers)
+            self._check_size(record)
             detections = self._detect(record.value or b"", headers["content-type"], metadata)
             return [Output("detections", encode_detections(detections))]
         except FrameError as error:
             return self._rejected(record, metadata, error)
+        except MemoryError:
+            # The machine's fault and not the frame's: whoever comes next may have the room.
+            raise
         except Exception as error:
             # Whatever a library makes of strange pixels, it is this frame's fate and not the next one's.
             log.exception(
@@ -56,9 +60,7 @@ class Detecting:
                 record, metadata, FrameError("model-error", f"{type(error).__name__}: {error}")
             )
 
-    def _check(self, record: Record, ce_type: str | None) -> None:
-        if ce_type not in (None, FRAME_TYPE):
-            raise FrameError("bad-headers", f"ce_type {ce_type!r} is not {FRAME_TYPE}")
+    def _check_size(self, record: Record) -> None:
         if not record.value:
             raise FrameError("empty", "the record has no image")
         if len(record.value) > self._limits.frame_bytes:
@@ -80,16 +82,8 @@ class Detecting:
     def _rejected(
         self, record: Record, metadata: FrameMetadata | None, error: FrameError
     ) -> Sequence[Output]:
-        headers = dead_letter_headers(
-            record.headers,
-            error,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            stage="detect",
-        )
         self._metrics.dead_letters.labels(error.reason).inc()
-        outputs = [Output("dead-letters", record.value, headers)]
+        outputs = [dead_letter(record, error, "detect")]
         if metadata is not None:
             self._metrics.frames.labels(metadata.camera_id, "dead-lettered").inc()
             outputs.append(Output("detections", encode_detections(_missing(metadata))))

@@ -26,7 +26,7 @@ class WorkerMetrics:
         )
         self.stage_seconds = Histogram(
             "streamcount_stage_duration_seconds",
-            "Time of one frame in each stage: decode, detect, track, encode, confirm.",
+            "Time of one frame in each stage: decode, detect, track, encode.",
             ["stage"],
             buckets=STAGE_BUCKETS,
             registry=self.registry,
@@ -64,7 +64,9 @@ class WorkerMetrics:
         )
         self.holes = Counter(
             "streamcount_offset_holes",
-            "Times that records were about to be passed over.",
+            "Holes between a partition's offsets: passed-over (the process ends to resume before them), "
+            "absent (the broker has no record there).",
+            ["kind"],
             registry=self.registry,
         )
         self.rebalances = Counter(

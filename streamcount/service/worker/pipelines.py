@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from streamcount.config import Settings
+from streamcount.detection import DetectorConfig
 from streamcount.detection.base import Detector
 from streamcount.pipeline import Pipeline
 
@@ -18,8 +19,13 @@ class Pipelines:
         self._detectors: dict[str, Detector] = {}
         self._pipelines: dict[tuple[str, str], Pipeline] = {}
 
-    def load_default(self) -> Detector:
-        """The common detector, loaded before the first frame. Raises ModelError where it cannot be."""
+    def load_all(self) -> Detector:
+        """Loads what any configured camera needs, before the first frame; the common detector.
+
+        Raises ModelError where one cannot be loaded.
+        """
+        for camera_id in self._settings.cameras:
+            self.of(camera_id)
         with self._lock:
             return self._detector(self._settings.detector)
 
@@ -33,8 +39,8 @@ class Pipelines:
                 self._pipelines[key] = Pipeline(self._detector(detector_config), tracker_config.build())
             return self._pipelines[key]
 
-    def _detector(self, config: object) -> Detector:
-        key = config.model_dump_json()  # type: ignore[attr-defined]
+    def _detector(self, config: DetectorConfig) -> Detector:
+        key = config.model_dump_json()
         if key not in self._detectors:
-            self._detectors[key] = config.build()  # type: ignore[attr-defined]
+            self._detectors[key] = config.build()
         return self._detectors[key]

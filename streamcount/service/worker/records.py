@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from streamcount.config import TopicName
+from streamcount.errors import FrameError
 from streamcount.wire.cloudevents import Headers
+from streamcount.wire.deadletters import dead_letter_headers
 
 
 @dataclass(frozen=True)
 class Record:
-    """A Kafka record as it came. captured_at_s: its timestamp, which cameras set when they capture."""
+    """A Kafka record as it came."""
 
     topic: str
     partition: int
@@ -18,7 +20,6 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = field(default_factory=list)
-    captured_at_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,16 @@ class Output:
     topic: TopicName
     value: bytes | None
     headers: Headers = field(default_factory=list)
+
+
+def dead_letter(record: Record, error: FrameError, stage: str) -> Output:
+    """The record as it came, to be kept aside with the reason."""
+    headers = dead_letter_headers(
+        record.headers,
+        error,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=stage,
+    )
+    return Output("dead-letters", record.value, headers)

@@ -14,21 +14,24 @@ from types import FrameType
 
 from streamcount.config import Settings
 from streamcount.errors import ExitCode, StreamcountError
+from streamcount.service.processes import die_with_parent, exit_on_sigterm, set_up_logging
 
 log = logging.getLogger(__name__)
 
-# A child that ends sooner than this after its start waits before it is started again.
-QUICK_END_S = 5.0
+# A child that ends sooner than this after its start waits before it is started again, longer each time.
+QUICK_END_S = 10.0
+LONGEST_WAIT_S = 30.0
+# What is in work is seconds; what takes longer waits for a Kafka that is away, and loses nothing by being killed.
+DRAIN_S = 60.0
 
 
 def run_worker(settings: Settings, processes: int = 1) -> int:
     """Counts until told to stop by SIGTERM or SIGINT; returns the exit code.
 
-    processes: above 1, a supervisor runs that many children, process i serving metrics on worker.port + i.
-    Raises ConfigurationError where the metrics port is taken, ModelError where the model cannot be loaded,
-    BrokerError where topics are missing.
+    processes: children that share the work; a supervisor starts again what ends by itself, be it one child or more.
+    Child i serves metrics on worker.port + i.
     """
-    return _run_one(settings) if processes == 1 else _Supervisor(settings, processes).run()
+    return _Supervisor(settings, processes).run()
 
 
 def end_process(error: BaseException) -> None:
@@ -40,10 +43,11 @@ def end_process(error: BaseException) -> None:
 
 def _run_one(settings: Settings) -> int:
     import cv2
+    from aiokafka.errors import KafkaError
 
     from streamcount.service.status import StatusServer
     from streamcount.service.worker.app import create_app
-    from streamcount.service.worker.health import BEAT_S, Health
+    from streamcount.service.worker.health import BEAT_S, LAG_S, Health, end_when_stuck
     from streamcount.service.worker.quiet import QuietWorker
 
     # Parallel frames, not parallel pixels: OpenCV's own threads would fight with ours for the cores.
@@ -57,6 +61,15 @@ def _run_one(settings: Settings) -> int:
     async def beat() -> None:
         health.beat()
 
+    @counting.faust_app.timer(interval=LAG_S)
+    async def measure_lag() -> None:
+        try:
+            await health.measure_lag()
+        except (KafkaError, AssertionError, KeyError) as error:
+            # Kafka away, or partitions that moved while they were asked for; the next look will tell.
+            log.debug("lag not measured: %s", error)
+
+    end_when_stuck(health, end_process)
     with StatusServer(
         counting.metrics.registry,
         health.live,
@@ -75,12 +88,13 @@ def _run_one(settings: Settings) -> int:
 
 
 def _child(settings: Settings) -> None:
-    from streamcount.service.processes import die_with_parent, set_up_logging
-
+    exit_on_sigterm()
+    # Ctrl-C reaches all processes of a terminal; the supervisor tells its children by SIGTERM, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     set_up_logging()
     try:
-        code = run_worker(settings)
+        code = _run_one(settings)
     except StreamcountError as error:
         log.critical("%s", error)
         code = error.exit_code
@@ -95,6 +109,7 @@ class _Supervisor:
         self._context = multiprocessing.get_context("spawn")
         self._children: list[SpawnProcess | None] = [None] * processes
         self._started_at = [0.0] * processes
+        self._quick_ends = [0] * processes
         self._stopping = False
 
     def run(self) -> int:
@@ -104,7 +119,7 @@ class _Supervisor:
             for index, child in enumerate(self._children):
                 if child is None or not child.is_alive():
                     self._start(index, child)
-            time.sleep(0.2)
+            time.sleep(0.1)
         return self._drain()
 
     def _start(self, index: int, ended: SpawnProcess | None) -> None:
@@ -114,11 +129,14 @@ class _Supervisor:
                 self._stopping = True
                 return
             log.error("worker %d ended with %s; starting it again", index, ended.exitcode)
-            if time.monotonic() - self._started_at[index] < QUICK_END_S:
-                time.sleep(1.0)
+            quick = time.monotonic() - self._started_at[index] < QUICK_END_S
+            self._quick_ends[index] = self._quick_ends[index] + 1 if quick else 0
+            self._wait(min(LONGEST_WAIT_S, 2.0 ** self._quick_ends[index] - 1))
+            if self._stopping:
+                return
         worker = self._settings.worker
         port = worker.port + index if worker.port else 0
-        folder = worker.data_folder.with_name(f"{worker.data_folder.name}-{index}")
+        folder = worker.data_folder / str(index)
         settings = self._settings.model_copy(
             update={"worker": worker.model_copy(update={"port": port, "data_folder": folder})}
         )
@@ -126,14 +144,33 @@ class _Supervisor:
         child.start()
         self._children[index], self._started_at[index] = child, time.monotonic()
 
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
 
     def _drain(self) -> int:
         children = [child for child in self._children if child is not None]
         for child in children:
-            if child.is_alive():
-                child.terminate()
+            child.terminate()
+        deadline = time.monotonic() + DRAIN_S
         for child in children:
-            child.join()
-        return max((abs(child.exitcode or 0) for child in children), default=0)
+            child.join(max(0.0, deadline - time.monotonic()))
+            if child.is_alive():
+                log.error(
+                    "%s did not drain within %.0f s; killing it, which loses nothing", child.name, DRAIN_S
+                )
+                child.kill()
+                child.join()
+        return max((self._code(child) for child in children), default=0)
+
+    @staticmethod
+    def _code(child: SpawnProcess) -> int:
+        code = child.exitcode or 0
+        if code == -signal.SIGTERM:
+            # Told to stop before it had begun anything.
+            return ExitCode.OK
+        return code if code >= 0 else ExitCode.FAULT

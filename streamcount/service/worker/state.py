@@ -8,24 +8,25 @@ from typing import Any
 
 from faust.stores.memory import Store
 
-_OFFSET = struct.Struct(">q")
+_ORDER = struct.Struct(">qq")
 
 
-def pack_state(offset: int, state: bytes) -> bytes:
-    """A table value: the offset of the last detection that the state knows, and the state."""
-    return _OFFSET.pack(offset) + state
+def pack_state(order: tuple[int, int], state: bytes) -> bytes:
+    """A table value: `PipelineState.order`, and the encoded state."""
+    return _ORDER.pack(*order) + state
 
 
-def unpack_state(value: bytes) -> tuple[int, bytes]:
+def unpack_state(value: bytes) -> tuple[tuple[int, int], bytes]:
     """What `pack_state` packed."""
-    return _OFFSET.unpack_from(value)[0], value[_OFFSET.size :]
+    runs_begun, last_sequence = _ORDER.unpack_from(value)
+    return (runs_begun, last_sequence), value[_ORDER.size :]
 
 
 class NewestStateStore(Store):  # type: ignore[misc]
     """A memory store that recovers each camera's newest state, not merely the last one written.
 
-    A worker that was cut off from the broker may wake up and write a state that another has long passed; the same
-    frames give the same states, so the one with the higher offset is always the right one.
+    A worker that was cut off from the broker may wake up and write a state that another has long passed. The same
+    frames give the same states, so the later one of a camera's history is always the right one.
     """
 
     def apply_changelog_batch(

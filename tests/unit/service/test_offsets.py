@@ -7,40 +7,40 @@ import pytest
 from streamcount.service.worker.offsets import HoleError, OffsetGuard
 
 
-def test_takes_offsets_one_after_another_and_again_after_going_back() -> None:
+def guard_at(offset: int) -> OffsetGuard:
     guard = OffsetGuard()
-    guard.resume("frames", 0, 5)
+    guard.resume("frames", 0, offset)
+    return guard
+
+
+def test_takes_offsets_one_after_another_and_again_after_going_back() -> None:
+    guard = guard_at(5)
     for offset in (5, 6, 7, 5, 6, 7, 8):
-        guard.check("frames", 0, offset)
-    assert guard.position("frames", 0) == 9
-    assert guard.holes == 0
+        guard.take("frames", 0, offset)
+    assert guard.due("frames", 0) == 9
 
 
 def test_ends_where_records_were_passed_over() -> None:
-    guard = OffsetGuard()
-    guard.resume("frames", 0, 5)
-    guard.check("frames", 0, 5)
+    guard = guard_at(5)
+    guard.take("frames", 0, 5)
     with pytest.raises(HoleError, match="offset 9 came where 6 was due"):
-        guard.check("frames", 0, 9)
-    assert guard.holes == 1
+        guard.take("frames", 0, 9, first_existing=6)
+    with pytest.raises(HoleError):
+        guard.take("frames", 0, 9, first_existing=None)
 
 
-def test_does_not_wait_for_what_the_broker_has_deleted() -> None:
-    guard = OffsetGuard()
-    guard.resume("frames", 0, 0)
-    guard.check("frames", 0, 1000, earliest=1000)
-    assert guard.position("frames", 0) == 1001
+def test_does_not_wait_for_what_the_broker_does_not_have() -> None:
+    guard = guard_at(0)
+    guard.take("frames", 0, 1000, first_existing=1000)
+    assert guard.due("frames", 0) == 1001
 
 
 def test_a_first_record_ahead_of_what_was_committed_is_a_hole() -> None:
-    guard = OffsetGuard()
-    guard.resume("frames", 3, 100)
     with pytest.raises(HoleError):
-        guard.check("frames", 3, 101)
+        guard_at(100).take("frames", 0, 101, first_existing=100)
 
 
 def test_knows_nothing_of_partitions_that_were_assigned_anew() -> None:
-    guard = OffsetGuard()
-    guard.resume("frames", 0, 5)
+    guard = guard_at(5)
     guard.forget_all()
-    assert not guard.knows("frames", 0)
+    assert guard.due("frames", 0) is None

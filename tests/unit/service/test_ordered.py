@@ -87,7 +87,7 @@ def test_acknowledges_nothing_from_a_failed_confirmation_on() -> None:
 
     async def run() -> None:
         trial.stage.start()
-        for offset in range(7 + 4):
+        for offset in range(8):
             await asyncio.wait_for(
                 trial.stage.take(Event(offset, trial.log), lambda offset=offset: trial.compute(offset)), 2
             )

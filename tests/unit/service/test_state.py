@@ -28,18 +28,24 @@ def recover(store: NewestStateStore, *values: tuple[str, bytes | None]) -> None:
 
 
 def test_packs_an_offset_before_the_state() -> None:
-    assert unpack_state(pack_state(77, b"state")) == (77, b"state")
+    assert unpack_state(pack_state((3, 77), b"state")) == ((3, 77), b"state")
 
 
 def test_recovers_the_newest_state_though_an_older_was_written_last(store: NewestStateStore) -> None:
-    recover(store, ("a", pack_state(5, b"five")), ("a", pack_state(9, b"nine")))
-    recover(store, ("a", pack_state(7, b"a woken worker wrote late")), ("b", pack_state(1, b"one")))
-    assert unpack_state(store.data["a"]) == (9, b"nine")
-    assert unpack_state(store.data["b"]) == (1, b"one")
+    recover(store, ("a", pack_state((1, 5), b"five")), ("a", pack_state((1, 9), b"nine")))
+    recover(store, ("a", pack_state((1, 7), b"a woken worker wrote late")), ("b", pack_state((1, 1), b"one")))
+    assert unpack_state(store.data["a"]) == ((1, 9), b"nine")
+    assert unpack_state(store.data["b"]) == ((1, 1), b"one")
+
+
+def test_a_new_run_is_later_than_any_frame_of_the_old(store: NewestStateStore) -> None:
+    recover(store, ("a", pack_state((1, 900), b"old run")), ("a", pack_state((2, -1), b"new run")))
+    recover(store, ("a", pack_state((1, 950), b"a woken worker wrote late")))
+    assert unpack_state(store.data["a"])[1] == b"new run"
 
 
 def test_a_tombstone_removes_the_state(store: NewestStateStore) -> None:
-    recover(store, ("a", pack_state(5, b"five")), ("a", None))
+    recover(store, ("a", pack_state((1, 5), b"five")), ("a", None))
     assert "a" not in store.data
 
 

@@ -75,6 +75,7 @@ def test_no_video(tmp_path: Path) -> None:
         ("rtsp://admin:hunter2@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
         ("rtsp://admin:hunt/er?2#@10.0.0.7/live", "rtsp://***@10.0.0.7/live"),
         ("http://10.0.0.7/mjpg?user=a&password=hunter2", "http://10.0.0.7/mjpg"),
+        (" rtsp://admin:hunter2@10.0.0.7/live", " rtsp://***@10.0.0.7/live"),
     ],
 )
 def test_secrets_are_left_out(location: int | str, shown: str) -> None:

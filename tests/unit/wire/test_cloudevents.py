@@ -218,16 +218,18 @@ def test_frames_missing_is_a_record_among_the_frames():
 
 
 @pytest.mark.parametrize(
-    ("key", "changes"),
+    ("key", "changes", "reason"),
     [
-        (b"other", {}),
-        (b"a", {"sequence": -1}),
-        (b"a", {"last_sequence": 2}),
-        (b"a", {"kind": "CellLeft"}),
-        (b"a", {"reason": 5}),
+        (b"other", {}, "bad-record"),
+        (b"a", {"sequence": -1}, "bad-metadata"),
+        (b"a", {"last_sequence": 2}, "bad-record"),
+        (b"a", {"last_sequence": 2**64 - 1}, "bad-metadata"),
+        (b"a", {"run_id": "a/b"}, "bad-metadata"),
+        (b"a", {"kind": "CellLeft"}, "bad-record"),
+        (b"a", {"reason": 5}, "bad-record"),
     ],
 )
-def test_a_foolish_frames_missing_is_refused(key, changes):
+def test_a_foolish_frames_missing_is_refused(key, changes, reason):
     good = {
         "kind": "FramesMissing", "camera_id": "a", "run_id": "r", "sequence": 3, "happened_at_ns": 1,
         "decided_at_ns": 1, "last_sequence": 9, "reason": "dropped",
@@ -235,7 +237,7 @@ def test_a_foolish_frames_missing_is_refused(key, changes):
     assert decode_missing(b"a", json.dumps(good).encode()).sequence == 3
     with pytest.raises(FrameError) as raised:
         decode_missing(key, json.dumps({**good, **changes}).encode())
-    assert raised.value.reason == "bad-record"
+    assert raised.value.reason == reason
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[]", b"\xff", b"{"])

@@ -133,7 +133,7 @@ def test_a_state_returns_to_the_last_bit():
 def test_a_state_of_another_version_is_refused(data):
     with pytest.raises(FrameError) as raised:
         records.decode_state(data)
-    assert raised.value.reason == "bad-state"
+    assert raised.value.reason == records.OTHER_VERSION
 
 
 def test_a_damaged_state_is_refused():
