@@ -1,19 +1,18 @@
-"""The whole path on a real broker: frames a second, latency from capture to event, bytes a second, memory.
+"""The whole path on a real broker: frames a second, latency from capture to count, bytes, memory, processor time.
 
-Broker, cameras and worker share this machine's cores, as on a laptop beside a microscope. The frames are drawn
-beforehand and published from a folder, so that it is the path that is measured and not the drawing.
+Broker, publisher and worker share this machine's cores, as on a laptop beside a microscope. The images are drawn and
+encoded beforehand and published as they are, so that it is the path that is measured and not the drawing; what
+`streamcount camera` takes to read, encode and send is measured by itself.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,206 +20,252 @@ from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from bench.stages import frames_of
+from bench.processes import Part, Waiting, cpu_seconds, part, wait_for_end
 from streamcount.config import Settings, parse_settings
 from streamcount.service.broker import Broker
 from streamcount.service.topics import make_topics, topic_specs
+from streamcount.sources.base import Run
+from streamcount.sources.simulated import SimulatedConfig
 from streamcount.types import CountsUpdated
 from streamcount.wire import decode_event, encode_image
 
-FLOOD_FRAMES = 1000
-STEADY_FRAMES = 600
+CAMERAS = 2
+FLOOD_FRAMES = 800
+STEADY_FRAMES = 450
 STEADY_HZ = 30
+WARM_FRAMES = 40
+CAMERA_FRAMES = 400
+DRAWN_FRAMES = 40
+TRIAL_S = 180.0
 
 TEXT = """
 [kafka]
 bootstrap_servers = "{servers}"
 [topics]
 prefix = "{name}"
-partitions = 4
+partitions = 2
 [worker]
 app_id = "{name}"
 port = 0
 data_folder = "{folder}/worker"
 [detector]
 {detector}
-[cameras.bench-1]
+[cameras.bench-0]
 encoding = "{encoding}"
-[cameras.bench-1.source]
+[cameras.bench-0.source]
 kind = "folder"
 path = "{images}"
 loop = true
-{rate}
 """
 
-DETECTORS = {
-    "watershed": 'kind = "watershed"',
-    "blood-smear int8": 'kind = "tflite"\nmodel = "blood-smear"\ncell_diameter_px = 44.0',
-}
+WATERSHED = 'kind = "watershed"'
+BLOOD_SMEAR = 'kind = "tflite"\nmodel = "blood-smear"'
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Images of one kind, on disk. pixel_size_um: what their sender says; it spares the detector a first look."""
+
+    folder: Path
+    pixel_size_um: float
+    cells: int
+
+    @property
+    def mean_bytes(self) -> float:
+        """Of an encoded image."""
+        return float(np.mean([file.stat().st_size for file in self.folder.iterdir()]))
 
 
 @dataclass
 class Figures:
-    """What one trial gave."""
+    """What one trial gave: of the timed frames only, processor time too."""
 
     frames: int
     seconds: float
     megabytes: float
-    latencies_ms: list[float]
-    worker_peak_mb: float
-    camera_peak_mb: float
+    latencies_ms: list[float] = field(default_factory=list)
+    peak_mb: float = 0.0
+    cpu_ms: dict[str, float] = field(default_factory=dict)
 
 
 def run(console: Console) -> None:
     """Measures and prints."""
-    table = Table(
-        "trial",
-        "frames/s",
-        "MB/s of images",
-        "p50 ms",
-        "p99 ms",
-        "worker peak MB",
-        "camera peak MB",
-        title="640x480 through Kafka, broker and camera on the same machine",
-    )
+    console.print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        images = folder / "images"
-        images.mkdir()
-        for index, frame in enumerate(frames_of(640, 480, 45)):
-            (images / f"{index:03d}.jpg").write_bytes(encode_image(frame.image, "jpeg"))
+        scenes = {
+            "98 px": _draw(folder / "large", pixel_size_um=0.0766, cells=12),
+            "44 px": _draw(folder / "dense", pixel_size_um=0.17, cells=45),
+        }
         with Broker(folder / "broker", say=console.print) as broker:
-            number = 0
-            for detector, section in DETECTORS.items():
-                for trial, frames, rate in (
-                    ("flood, JPEG", FLOOD_FRAMES, ""),
-                    (f"{STEADY_HZ} frames/s, JPEG", STEADY_FRAMES, f"rate_hz = {STEADY_HZ}"),
-                ):
-                    number += 1
-                    settings = _settings(broker, folder, images, f"bench{number}", section, "jpeg", rate)
-                    figures = _trial(settings, folder / f"bench{number}.toml", frames, whole_path=True)
-                    _row(table, f"{trial}, {detector}", figures, steady=bool(rate))
-            settings = _settings(broker, folder, images, "raw", DETECTORS["watershed"], "raw", "")
-            figures = _trial(settings, folder / "raw.toml", FLOOD_FRAMES, whole_path=False)
-            _row(table, "camera alone, raw", figures, steady=False)
-    console.print(table)
+            console.print(_whole_path(broker, folder, scenes))
+            console.print(_cameras(broker, folder, scenes["44 px"]))
 
 
-def _row(table: Table, name: str, figures: Figures, *, steady: bool) -> None:
-    latency = [f"{np.percentile(figures.latencies_ms, q):.0f}" if steady else "" for q in (50, 99)]
+def _draw(folder: Path, *, pixel_size_um: float, cells: int) -> Scene:
+    folder.mkdir()
+    source = SimulatedConfig(
+        seed=1, width_px=640, height_px=480, cells=cells, pixel_size_um=pixel_size_um, frames=DRAWN_FRAMES
+    ).build()
+    for index, frame in enumerate(source.frames(Run("bench", "run-1", lambda: 0))):
+        (folder / f"{index:03d}.jpg").write_bytes(encode_image(frame.image, "jpeg"))
+    return Scene(folder, pixel_size_um, cells)
+
+
+def _whole_path(broker: Broker, folder: Path, scenes: dict[str, Scene]) -> Table:
+    kinds = ", ".join(
+        f"cells of {name} (about {scene.cells}, {scene.pixel_size_um} µm a pixel)"
+        for name, scene in scenes.items()
+    )
+    table = Table(
+        "detector",
+        "cells",
+        "trial",
+        "fps",
+        "MB/s",
+        "p50 ms",
+        "p99 ms",
+        "peak MB",
+        "worker",
+        "broker",
+        "sender",
+        title=f"640x480 JPEG through Kafka: {kinds}",
+        caption=f"peak MB: the worker's. Last three: processor ms of a frame. {STEADY_HZ}/s: {CAMERAS} cameras x "
+        f"{STEADY_HZ // CAMERAS}.",
+    )
+    trials = [
+        ("blood-smear", "98 px", BLOOD_SMEAR),
+        ("blood-smear", "44 px", BLOOD_SMEAR),
+        ("watershed", "44 px", WATERSHED),
+    ]
+    for number, (detector, cells, section) in enumerate(trials):
+        scene = scenes[cells]
+        file, settings = _settings(broker, folder, scene, f"bench{number}", section, "jpeg")
+        command = [sys.executable, "-m", "streamcount", "worker", "--config", str(file)]
+        with part("the worker", command, file.with_suffix(".worker.log")) as worker:
+            # A first short run brings up model, threads and connections, as in a service that has been running.
+            _trial(broker, settings, worker, scene, "warm", WARM_FRAMES, 0)
+            flood = _trial(broker, settings, worker, scene, "flood", FLOOD_FRAMES, 0)
+            steady = _trial(broker, settings, worker, scene, "steady", STEADY_FRAMES, STEADY_HZ)
+        _row(table, [detector, cells, "flood"], flood, latency=False)
+        _row(table, [detector, cells, f"{STEADY_HZ}/s"], steady, latency=True)
+    return table
+
+
+def _row(table: Table, names: list[str], figures: Figures, *, latency: bool) -> None:
     table.add_row(
-        name,
+        *names,
         f"{figures.frames / figures.seconds:.1f}",
         f"{figures.megabytes / figures.seconds:.1f}",
-        *latency,
-        f"{figures.worker_peak_mb:.0f}" if figures.worker_peak_mb else "",
-        f"{figures.camera_peak_mb:.0f}",
+        *[f"{np.percentile(figures.latencies_ms, q):.0f}" if latency else "" for q in (50, 99)],
+        f"{figures.peak_mb:.0f}",
+        *[f"{figures.cpu_ms[name]:.1f}" for name in ("worker", "broker", "sender")],
     )
 
 
 def _settings(
-    broker: Broker, folder: Path, images: Path, name: str, detector: str, encoding: str, rate: str
-) -> Settings:
+    broker: Broker, folder: Path, scene: Scene, name: str, detector: str, encoding: str
+) -> tuple[Path, Settings]:
     text = TEXT.format(
         servers=broker.bootstrap_servers,
         name=name,
-        folder=folder,
-        images=images,
+        folder=folder / name,
+        images=scene.folder,
         detector=detector,
         encoding=encoding,
-        rate=rate,
     )
-    (folder / f"{name}.toml").write_text(text)
+    file = folder / f"{name}.toml"
+    file.write_text(text)
     settings = parse_settings(text, name, environment={})
     make_topics(topic_specs(settings), replication_factor=1, bootstrap_servers=broker.bootstrap_servers)
-    return settings
+    return file, settings
 
 
-def _trial(settings: Settings, file: Path, frames: int, *, whole_path: bool) -> Figures:
-    watched = settings.topics.name("counts" if whole_path else "frames")
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
-    consumer.assign([TopicPartition(watched, number) for number in range(settings.topics.partitions)])
-    arrivals: list[float] = []
+def _trial(
+    broker: Broker, settings: Settings, worker: Part, scene: Scene, run_id: str, frames: int, rate_hz: float
+) -> Figures:
+    """One run of the bench's publisher through a worker that is up, until each frame's count is seen."""
+    topic = settings.topics.name("counts")
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, auto_offset_reset="earliest")
+    consumer.assign([TopicPartition(topic, number) for number in range(settings.topics.partitions)])
+    numbers = (CAMERAS, frames, rate_hz, scene.pixel_size_um)
+    command = [sys.executable, "-m", "bench.publish", broker.bootstrap_servers]
+    command += [settings.topics.name("frames"), run_id, str(scene.folder), *map(str, numbers)]
+    node = broker.pids[1]
+    worker.look()
+    before = {"worker": worker.cpu_s, "broker": cpu_seconds(node)}
+    arrivals: dict[str, float] = {}
     latencies_ms: list[float] = []
-    bytes_seen = 0
-    worker_peak_mb = 0.0
     try:
-        with _process("worker", file, used=whole_path) as worker:
-            # A first short run brings up model, threads and connections, as in a service that has been running.
-            warm = 40 if whole_path else 0
-            if whole_path:
-                _publish(file, warm, "warm")
-                _drain(consumer, warm, settings, "warm")
-            with _process("camera", file, "--run-id", "timed", "--frames", str(frames)) as camera:
-                while len(arrivals) < frames:
-                    for batch in consumer.poll(timeout_ms=100).values():
-                        now = time.time()
-                        for record in batch:
-                            bytes_seen += 0 if whole_path else len(record.value)
-                            if whole_path and not _is_timed(record.value):
-                                continue
-                            arrivals.append(now)
-                            latencies_ms.append(1e3 * now - record.timestamp)
-                    camera_peak_mb = _peak_mb(camera) or locals().get("camera_peak_mb", 0.0)
-            worker_peak_mb = _peak_mb(worker) if worker else 0.0
+        with part("the publisher", command, worker.log.with_suffix(".publish.log")) as sender:
+            waiting = Waiting(f"{frames} counts of {run_id}", TRIAL_S, [worker, sender])
+            while len(arrivals) < frames:
+                waiting.check()
+                for batch in consumer.poll(timeout_ms=50).values():
+                    now_s = time.time()
+                    for record in batch:
+                        event = decode_event(record.value)
+                        if not isinstance(event, CountsUpdated) or event.run_id != run_id:
+                            continue
+                        # Delivery is at least once: only the first word of a frame counts.
+                        if event.event_id not in arrivals:
+                            arrivals[event.event_id] = now_s
+                            latencies_ms.append(1e3 * now_s - record.timestamp)
+            worker.look()
     finally:
         consumer.close()
-    if whole_path:
-        bytes_seen = frames * _mean_bytes(settings)
-    seconds = arrivals[-1] - arrivals[0]
-    return Figures(frames, seconds, bytes_seen / 1e6, latencies_ms, worker_peak_mb, camera_peak_mb)
-
-
-def _is_timed(value: bytes) -> bool:
-    event = decode_event(value)
-    return isinstance(event, CountsUpdated) and event.run_id == "timed"
-
-
-def _mean_bytes(settings: Settings) -> int:
-    source = settings.cameras["bench-1"].source
-    sizes = [file.stat().st_size for file in Path(source.path).iterdir()]  # type: ignore[union-attr]
-    return int(np.mean(sizes))
-
-
-def _publish(file: Path, frames: int, run_id: str) -> None:
-    with _process("camera", file, "--run-id", run_id, "--frames", str(frames)) as camera:
-        camera.wait()
-
-
-def _drain(consumer: KafkaConsumer, frames: int, settings: Settings, run_id: str) -> None:
-    seen = 0
-    while seen < frames:
-        for batch in consumer.poll(timeout_ms=200).values():
-            seen += sum(decode_event(record.value).run_id == run_id for record in batch)
-
-
-@contextmanager
-def _process(
-    command: str, file: Path, *arguments: str, used: bool = True
-) -> Iterator[subprocess.Popen[bytes]]:
-    if not used:
-        yield None  # type: ignore[misc]
-        return
-    log = file.with_suffix(f".{command}.log").open("ab")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamcount", command, "--config", str(file), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env={**os.environ},
+    spent_s = {
+        "worker": worker.cpu_s - before["worker"],
+        "broker": cpu_seconds(node) - before["broker"],
+        "sender": sender.cpu_s,
+    }
+    return Figures(
+        frames,
+        max(arrivals.values()) - min(arrivals.values()),
+        frames * scene.mean_bytes / 1e6,
+        latencies_ms,
+        worker.peak_mb,
+        {name: 1e3 * seconds / frames for name, seconds in spent_s.items()},
     )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
 
 
-def _peak_mb(process: subprocess.Popen[bytes]) -> float:
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-    except OSError:
-        return 0.0
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) / 1024 if lines else 0.0
+def _cameras(broker: Broker, folder: Path, scene: Scene) -> Table:
+    """`streamcount camera` alone: it reads, decodes and encodes each JPEG of a folder anew, and sends it."""
+    table = Table(
+        "encoding",
+        "fps",
+        "MB/s",
+        "peak MB",
+        "camera, CPU ms/frame",
+        "broker, CPU ms/frame",
+        title="`streamcount camera` alone, one camera, 640x480 from a folder of JPEGs",
+    )
+    for encoding in ("jpeg", "raw"):
+        file, _ = _settings(broker, folder, scene, f"camera-{encoding}", WATERSHED, encoding)
+        figures = _camera_trial(broker, file)
+        table.add_row(
+            encoding,
+            f"{figures.frames / figures.seconds:.1f}",
+            f"{figures.megabytes / figures.seconds:.1f}",
+            f"{figures.peak_mb:.0f}",
+            *[f"{figures.cpu_ms[name]:.1f}" for name in ("camera", "broker")],
+        )
+    return table
+
+
+def _camera_trial(broker: Broker, file: Path) -> Figures:
+    log = file.with_suffix(".camera.log")
+    command = [sys.executable, "-m", "streamcount", "camera", "--config", str(file)]
+    before_s = cpu_seconds(broker.pids[1])
+    with part("the camera", [*command, "--frames", str(CAMERA_FRAMES)], log) as camera:
+        wait_for_end(camera, TRIAL_S)
+    broker_s = cpu_seconds(broker.pids[1]) - before_s
+    # Its own account: from its start, before it was connected, to the last confirmation.
+    report = re.search(r"(\d+) frames sent \(([\d.]+) MB, ([\d.]+) a second", log.read_text())
+    if report is None or int(report[1]) != CAMERA_FRAMES:
+        raise RuntimeError(
+            f"the camera did not say that it sent {CAMERA_FRAMES} frames:\n{log.read_text()[-2000:]}"
+        )
+    cpu_ms = {"camera": 1e3 * camera.cpu_s / CAMERA_FRAMES, "broker": 1e3 * broker_s / CAMERA_FRAMES}
+    seconds = CAMERA_FRAMES / float(report[3])
+    return Figures(CAMERA_FRAMES, seconds, float(report[2]), [], camera.peak_mb, cpu_ms)

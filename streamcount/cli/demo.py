@@ -16,7 +16,7 @@ def demo(
     images: Path | None = typer.Option(
         None, help="A folder of your own images for the first camera.", exists=True, file_okay=False
     ),
-    rate_hz: float = typer.Option(10.0, min=0.1, max=100, help="Frames a second of each camera."),
+    rate_hz: float = typer.Option(5.0, min=0.1, max=100, help="Frames a second of each camera."),
     seconds: float | None = typer.Option(
         None, min=1, help="End by itself after so long; without it, on Ctrl-C."
     ),

@@ -47,7 +47,7 @@ def split_touching(mask: NDArray[np.uint8], saddle: float) -> Labels:
     # counts as going on.
     distance = cv2.GaussianBlur(cv2.distanceTransform(mask, cv2.DIST_L2, 5), (0, 0), 1.0)
     # A rim of background, so that each pixel of a cell has eight neighbours.
-    inside = np.flatnonzero(_with_rim(mask))
+    inside = np.flatnonzero(_with_rim(mask) != 0)
     labels = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint16)
     if not len(inside):
         return labels[1:-1, 1:-1]
@@ -83,17 +83,19 @@ def _summits(
     places_number = 1 << (shape[0] * shape[1]).bit_length()
     packed = np.zeros(shape)
     packed.ravel()[inside] = np.floor(heights * np.float32(HEIGHT_STEPS)) * float(places_number) + inside
-    highest = cv2.dilate(packed, NEIGHBOURS).ravel()[inside].astype(np.int64)
-    places = np.empty(packed.size, np.int64)
+    cv2.dilate(packed, NEIGHBOURS, dst=packed)
+    highest = packed.ravel()[inside].astype(np.int64) & (places_number - 1)
+    # The same memory again: fresh memory of this size costs more than the work done in it.
+    places = packed.view(np.int64).ravel()
     places[inside] = np.arange(len(inside))
-    return _followed(places[highest & (places_number - 1)])
+    return _followed(places[highest])
 
 
 def _followed(parents: NDArray[np.int64]) -> NDArray[np.int64]:
     """The end of each chain of parents; the ends are their own."""
     while True:
         further = parents[parents]
-        if np.array_equal(further, parents):
+        if (further == parents).all():
             return parents
         parents = further
 
@@ -106,8 +108,7 @@ def _passes(
     owner_at = np.zeros(shape, np.float32)
     owner_at.ravel()[inside] = owners + 1
     # Of two pixels that touch, the one whose owner has the lower number sees the other.
-    beside = cv2.dilate(owner_at, NEIGHBOURS).ravel()[inside] > owner_at.ravel()[inside]
-    rim = np.flatnonzero(beside)
+    rim = np.flatnonzero(cv2.dilate(owner_at, NEIGHBOURS).ravel()[inside] > owners + 1)
     width = shape[1]
     steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
     others = inside[rim] + steps[:, None]
@@ -187,7 +188,7 @@ def runs_of(image: NDArray[Any]) -> Runs:
 
 def extents(runs: Runs, number: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Areas (number,) and boxes (number, 4), half-open, of the values below `number`; zeros for none."""
-    areas = np.bincount(runs.values, weights=runs.lengths, minlength=number)
+    areas = np.bincount(runs.values, weights=runs.lengths, minlength=number).astype(np.float64, copy=False)
     boxes = np.zeros((number, 4), np.int64)
     boxes[:, :2] = np.iinfo(np.int64).max
     # Rows ascend, so the first run of a value is its top and the last its bottom.

@@ -23,6 +23,7 @@ FIRST_SIDE_PX = (
 )
 RELIABLE_SCALE = (0.6, 1.7)  # found diameter over the net's within which a first look is believed
 RELIABLE_CELLS = 4
+RELIABLE_SHARE = 0.5  # of the cells, of the reference class
 RESCALE_FROM = 1.2  # a second pass only where the scale is off by more
 LARGEST_INPUT_PX = 6_000_000  # beyond, the maps of one pass would take gigabytes
 SHAPES_KEPT = 4  # interpreters kept per thread, one an input shape
@@ -127,7 +128,11 @@ class TfliteDetector:
         return None
 
     def _first_look(self, image: NDArray[np.uint8]) -> _Pass:
-        """Look from coarse to fine until enough cells of about the net's size are found."""
+        """Look from coarse to fine until enough cells of about the net's size are found.
+
+        Most of them must be of the reference class: seen too coarsely, a red cell looks like a platelet, of which
+        there are never so many.
+        """
         longest = max(image.shape[:2])
         best: tuple[float, _Pass] | None = None
         side = float(FIRST_SIDE_PX)
@@ -135,16 +140,16 @@ class TfliteDetector:
             seen = self._look(image, side / longest)
             found = self._diameter(seen)
             off = (found or 1e-3) / self._bundle.input.cell_diameter_px
-            if (
-                len(self._sure(seen.cells)) >= RELIABLE_CELLS
-                and RELIABLE_SCALE[0] <= off <= RELIABLE_SCALE[1]
-            ):
+            sure = self._sure(seen.cells)
+            reference_share = float(np.mean(sure.class_ids == self._bundle.reference_class)) if len(sure) else 0.0
+            in_range = RELIABLE_SCALE[0] <= off <= RELIABLE_SCALE[1]
+            if len(sure) >= RELIABLE_CELLS and in_range and reference_share >= RELIABLE_SHARE:
                 return seen
-            merit = -abs(float(np.log(off)))
+            merit = 2 * reference_share - abs(float(np.log(off)))
             if best is None or merit > best[0]:
                 best = merit, seen
             side *= 2
-            if side > 2 * longest or side * side > LARGEST_INPUT_PX:
+            if side > 4 * longest or side * side > LARGEST_INPUT_PX:
                 return best[1]
 
     def _diameter(self, seen: _Pass) -> float | None:

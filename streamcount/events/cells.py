@@ -74,15 +74,17 @@ def cell_events(
     what = meanings(tracks.previous_status, tracks.status)
     copy, known = aligned(with_classes(memory, model.class_names), tracks.track_ids)
     scene = _Scene(tracks, copy, model, config)
-    copy.centroids_px[~known] = tracks.centroids_px[~known]
-    copy.boxes_px[~known] = tracks.boxes_px[~known]
+    new = np.flatnonzero(~known)
+    copy.centroids_px[new] = tracks.centroids_px[new]
+    copy.boxes_px[new] = tracks.boxes_px[new]
 
     appearing = np.flatnonzero(what == Meaning.APPEARS)
-    events: list[CellStory] = _appeared(scene, appearing, first_sequence)
+    events: list[CellStory] = _appeared(scene, appearing, first_sequence) if len(appearing) else []
     seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
     events += _turned(scene, seen)
     events += _abnormal(scene, seen)
-    events += _gone(scene, np.flatnonzero(what == Meaning.GOES))
+    going = np.flatnonzero(what == Meaning.GOES)
+    events += _gone(scene, going) if len(going) else []
 
     copy.centroids_px[seen] = tracks.centroids_px[seen]
     copy.boxes_px[seen] = tracks.boxes_px[seen]

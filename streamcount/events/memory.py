@@ -72,6 +72,10 @@ def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory
 
 def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDArray[np.bool_]]:
     """The memory with one writable row for each of `track_ids`, and which of them it knew."""
+    if np.array_equal(memory.track_ids, track_ids):
+        copies = {name: getattr(memory, name).copy() for name in PER_CELL}
+        everyone = np.ones(len(track_ids), np.bool_)
+        return CellMemory(class_names=memory.class_names, track_ids=track_ids, **copies), everyone
     places = np.searchsorted(memory.track_ids, track_ids)
     known = np.zeros(len(track_ids), np.bool_)
     inside = places < len(memory)
@@ -87,6 +91,8 @@ def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDAr
 
 def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
     """The memory of these rows only, in ascending order of id."""
+    if len(rows) == len(memory) and (memory.track_ids[1:] > memory.track_ids[:-1]).all():
+        return memory
     rows = rows[np.argsort(memory.track_ids[rows], kind="stable")]
     arrays = {name: getattr(memory, name)[rows] for name in PER_CELL}
     return CellMemory(class_names=memory.class_names, track_ids=memory.track_ids[rows], **arrays)

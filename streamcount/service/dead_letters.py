@@ -47,6 +47,7 @@ class DeadLetter:
     reason: str
     message: str
     origin: str
+    stage: str = ""
 
     @property
     def camera(self) -> str:
@@ -147,6 +148,9 @@ class Replay:
 
     def send(self, letter: DeadLetter) -> bool:
         """Sends it, or passes it over (False). Raises BrokerError where Kafka does not take it."""
+        if letter.stage == "track":
+            self.passed_over["detections, whose frame was read well"] += 1
+            return False
         try:
             metadata = letter.metadata()
         except FrameError:
@@ -248,4 +252,5 @@ def _letter(record: Any) -> DeadLetter:
         origin="{}[{}]@{}".format(
             *(known.get(PREFIX + name, "?") for name in ("topic", "partition", "offset"))
         ),
+        stage=known.get(f"{PREFIX}stage", ""),
     )

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -66,7 +67,7 @@ port = 0
 data_folder = "{folder}/worker"
 """
 
-END_S = 20.0
+END_S = 10.0
 
 
 def demo_configuration(servers: str, folder: Path, rate_hz: float, images: Path | None) -> str:
@@ -103,11 +104,16 @@ def run_demo(
             bootstrap_servers=broker.bootstrap_servers,
             update=True,
         )
-        with _part("worker", file, folder) as worker, _part("camera", file, folder) as cameras:
-            parts = {"worker": worker, "camera": cameras}
+        parts: dict[str, subprocess.Popen[bytes]] = {}
+        try:
+            for command in ("worker", "camera"):
+                parts[command] = _start(command, file, folder)
             check = functools.partial(_raise_ended, broker, parts, folder)
             show(settings, check)
             check()
+        finally:
+            # Without a broker they have nothing to finish, and would wait for it.
+            _end(list(parts.values()), 0.0 if broker.ended else END_S)
 
 
 @contextlib.contextmanager
@@ -131,11 +137,10 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _part(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _start(command: str, config: Path, folder: Path) -> subprocess.Popen[bytes]:
     """A command of streamcount in a process of its own, its words in a log beside the configuration."""
     with (folder / f"{command}.log").open("wb") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "streamcount", command, "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -145,16 +150,18 @@ def _part(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen
             # By SIGKILL: without the demo there is no broker, and a part would wait for it before it ends.
             preexec_fn=functools.partial(die_with_parent, signal.SIGKILL, os.getpid()),
         )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+
+def _end(processes: list[subprocess.Popen[bytes]], allowed_s: float) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + allowed_s
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _raise_ended(broker: Broker, parts: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:

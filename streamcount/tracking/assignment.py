@@ -19,10 +19,13 @@ from streamcount.types import Int64Array
 
 # From this many cells of a dense block on, the sparse solver is the faster one.
 DENSE_CELLS = 40_000
+# Up to this many cells of a dense block, solving it is quicker than taking it apart.
+TOGETHER_CELLS = 4_096
 # Components are solved together up to about this many rows: a call costs more than so small a block.
 BATCH_ROWS = 32
 # Links that are certain make others so; after a few rounds the solver is cheaper than looking again.
 CERTAIN_ROUNDS = 3
+FEW_PAIRS = 64
 
 
 def assign(
@@ -30,73 +33,104 @@ def assign(
 ) -> tuple[Int64Array, Int64Array]:
     """Rows and columns of the links, in ascending order of row.
 
-    rows, columns: (P,) int64, the possible pairs, each at most once. costs: (P,). Pairs whose cost is not
-    below max_cost are left out. Of several best solutions the same one is taken whenever the inputs are the
-    same.
+    rows, columns: (P,) int64, the possible pairs, each at most once, sorted by row, then column. costs: (P,).
+    Pairs whose cost is not below max_cost are left out. Of several best solutions the same one is taken
+    whenever the inputs are the same.
     """
     good = costs < max_cost
     rows, columns, worths = rows[good], columns[good], max_cost - costs[good]
+    if not len(rows):
+        return rows, columns
     left = np.arange(len(rows))
     links: list[NDArray[np.intp]] = []
+    rows_free, columns_free = (
+        np.ones(int(rows.max()) + 1, np.bool_),
+        np.ones(int(columns.max()) + 1, np.bool_),
+    )
     for _ in range(CERTAIN_ROUNDS):
-        if not len(left):
-            break
         sure = left[_certain(rows[left], columns[left], worths[left])]
         links.append(sure)
-        left = left[~np.isin(rows[left], rows[sure]) & ~np.isin(columns[left], columns[sure])]
-        if not len(sure):
+        rows_free[rows[sure]] = False
+        columns_free[columns[sure]] = False
+        left = left[rows_free[rows[left]] & columns_free[columns[left]]]
+        if len(left) <= FEW_PAIRS or not len(sure):
             break
     if len(left):
-        links.append(left[_solve_components(rows[left], columns[left], worths[left])])
-    chosen = np.concatenate(links) if links else left
-    chosen = chosen[np.argsort(rows[chosen], kind="stable")]
+        links.append(left[_solve_left(rows[left], columns[left], worths[left])])
+    chosen = np.sort(np.concatenate(links))
     return rows[chosen], columns[chosen]
 
 
-def _certain(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.bool_]:
-    """Pairs that are in a best solution whatever the others do.
+def _certain(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.intp]:
+    """Positions of pairs that are in a best solution whatever the others do.
 
     Such is a pair that is worth at least as much as the second best of its row and of its column together:
     in a solution without it, swapping it in for whatever its row and its column are linked to loses
     nothing. Taking one only removes rivals of the others, so all are taken together; of equals the first
     pair is taken.
     """
-    first_of_row, second_of_row = _first_and_second(rows, columns, worths)
-    first_of_column, second_of_column = _first_and_second(columns, rows, worths)
-    certain: NDArray[np.bool_] = first_of_row & first_of_column & (worths >= second_of_row + second_of_column)
-    return certain
+    by_worth = np.argsort(-worths, kind="stable")
+    of_row, second_of_row = _first_and_second(rows, worths, by_worth)
+    of_column, second_of_column = _first_and_second(columns, worths, by_worth)
+    # Worth of the second best of row and column; infinite where the pair is not the first of both.
+    rivals = np.full(len(rows), np.inf)
+    rivals[of_row] = second_of_row
+    others = np.full(len(rows), np.inf)
+    others[of_column] = second_of_column
+    return np.flatnonzero(worths >= rivals + others)
 
 
 def _first_and_second(
-    owners: Int64Array, others: Int64Array, worths: Float64Array
-) -> tuple[NDArray[np.bool_], Float64Array]:
-    """Which pairs are the best of their owner; for these the worth of the owner's second best, or 0."""
-    order = np.lexsort((others, -worths, owners))
-    sorted_owners = owners[order]
-    new = np.ones(len(order), np.bool_)
-    new[1:] = sorted_owners[1:] != sorted_owners[:-1]
-    next_worth = np.append(np.where(new[1:], 0.0, worths[order][1:]), 0.0)
-    first = np.zeros(len(order), np.bool_)
-    second = np.zeros(len(order))
-    first[order] = new
-    second[order] = next_worth
-    return first, second
+    owners: Int64Array, worths: Float64Array, by_worth: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], Float64Array]:
+    """Position of the best pair of each owner, and the worth of the owner's second best, or 0."""
+    order = by_worth[np.argsort(owners[by_worth], kind="stable")]
+    owners = owners[order]
+    new = np.ones(len(order) + 1, np.bool_)
+    np.not_equal(owners[1:], owners[:-1], out=new[1:-1])
+    starts = np.flatnonzero(new[:-1])
+    next_worth = np.append(worths[order], 0.0)[starts + 1]
+    next_worth[new[starts + 1]] = 0.0
+    return order[starts], next_worth
 
 
-def _solve_components(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.intp]:
+def _solve_left(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.intp]:
+    """Positions of the pairs that link, of those that are in doubt."""
+    row_ranks, n_rows = _ranks(rows)
+    column_ranks, n_columns = _ranks(columns)
+    if n_rows * n_columns <= TOGETHER_CELLS:
+        return _solve(row_ranks, column_ranks, worths)
+    return _solve_components(row_ranks, column_ranks, worths)
+
+
+def _ranks(numbers: Int64Array) -> tuple[NDArray[np.intp], int]:
+    """The numbers without the gaps between them, and how many there are."""
+    used = np.zeros(int(numbers.max()) + 1, np.bool_)
+    used[numbers] = True
+    ranks: NDArray[np.intp] = np.cumsum(used) - 1
+    return ranks[numbers], int(ranks[-1]) + 1
+
+
+def _solve_components(
+    row_ranks: NDArray[np.intp], column_ranks: NDArray[np.intp], worths: Float64Array
+) -> NDArray[np.intp]:
     """Positions of the pairs that link, each connected component of the pairs solved on its own.
 
     Small components are solved several in one block, where they cannot disturb each other: between them no
-    pair is worth anything.
+    pair is worth anything. row_ranks (ascending), column_ranks: from 0 without a gap.
     """
-    # Ranks instead of row and column numbers keep the graph as small as what takes part in it.
-    row_names, row_ranks = np.unique(rows, return_inverse=True)
-    column_names, column_ranks = np.unique(columns, return_inverse=True)
-    size = len(row_names) + len(column_names)
+    n_rows = int(row_ranks.max()) + 1
+    size = n_rows + int(column_ranks.max()) + 1
+    ends = np.cumsum(np.bincount(row_ranks, minlength=size))
     graph = csr_array(
-        (np.ones(len(rows), np.int8), (row_ranks, column_ranks + len(row_names))), shape=(size, size)
+        (
+            np.ones(len(row_ranks)),
+            (column_ranks + n_rows).astype(np.int32),
+            np.append(0, ends).astype(np.int32),
+        ),
+        shape=(size, size),
     )
-    row_labels = connected_components(graph, directed=False)[1][: len(row_names)].astype(np.int64)
+    row_labels = connected_components(graph, directed=False)[1][:n_rows].astype(np.int64)
     rows_in = np.bincount(row_labels)
     batches = (np.cumsum(rows_in) - rows_in) // BATCH_ROWS
     labels = batches[row_labels[row_ranks]]

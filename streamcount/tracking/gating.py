@@ -9,6 +9,9 @@ from scipy.spatial import cKDTree
 from streamcount.tracking.motion import Float64Array
 from streamcount.types import Int64Array
 
+# Up to so many pairs it is quicker to look at all that are about as high in the image than to build a tree.
+STRIP_PAIRS = 500_000
+
 
 def pairs_within(
     points_px: Float64Array, radii_px: Float64Array, targets_px: Float64Array
@@ -17,9 +20,30 @@ def pairs_within(
 
     points_px: (N, 2). radii_px: (N,). targets_px: (M, 2). Returns rows, columns (P,) int64, distances (P,).
     """
-    none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     if not len(points_px) or not len(targets_px):
-        return none
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    by_y = np.argsort(targets_px[:, 0], kind="stable")
+    ys, xs = targets_px[by_y, 0], targets_px[by_y, 1]
+    firsts = np.searchsorted(ys, points_px[:, 0] - radii_px)
+    numbers = np.searchsorted(ys, points_px[:, 0] + radii_px, side="right") - firsts
+    ends = np.cumsum(numbers)
+    if int(ends[-1]) > STRIP_PAIRS:
+        return _pairs_by_tree(points_px, radii_px, targets_px)
+    rows = np.repeat(np.arange(len(points_px)), numbers)
+    places = np.arange(int(ends[-1])) + (firsts - ends + numbers)[rows]
+    away_x = xs[places] - points_px[rows, 1]
+    beside = np.flatnonzero(np.abs(away_x) <= radii_px[rows])
+    rows, places, away_x = rows[beside], places[beside], away_x[beside]
+    distances = np.sqrt(np.square(away_x) + np.square(ys[places] - points_px[rows, 0]))
+    columns = by_y[places]
+    order = np.argsort(rows * len(targets_px) + columns)
+    order = order[distances[order] <= radii_px[rows[order]]]
+    return rows[order], columns[order], distances[order]
+
+
+def _pairs_by_tree(
+    points_px: Float64Array, radii_px: Float64Array, targets_px: Float64Array
+) -> tuple[Int64Array, Int64Array, Float64Array]:
     tree = cKDTree(targets_px)
     # Tracks of like radius are asked together: one huge blob must not widen the search of all others.
     groups = np.ceil(np.log2(np.maximum(radii_px, 1e-3))).astype(np.int64)
@@ -33,7 +57,7 @@ def pairs_within(
         inside = near["v"] <= radii_px[row]
         found.append((row[inside], near["j"][inside].astype(np.int64), near["v"][inside]))
     rows, columns, distances = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.lexsort((columns, rows))
+    order = np.argsort(rows * len(targets_px) + columns)
     return rows[order], columns[order], distances[order]
 
 
@@ -41,10 +65,10 @@ def overlaps(boxes: Float64Array, others: Float64Array) -> Float64Array:
     """(P,) intersection over union of boxes (P, 4) with others (P, 4), row by row; 0 for empty boxes."""
     top_left = np.maximum(boxes[:, :2], others[:, :2])
     bottom_right = np.minimum(boxes[:, 2:], others[:, 2:])
-    shared = np.prod(np.maximum(bottom_right - top_left, 0.0), axis=1)
-    total = (
-        np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared
-    )
+    shared_yx = np.maximum(bottom_right - top_left, 0.0)
+    shared = shared_yx[:, 0] * shared_yx[:, 1]
+    sizes, other_sizes = boxes[:, 2:] - boxes[:, :2], others[:, 2:] - others[:, :2]
+    total = sizes[:, 0] * sizes[:, 1] + other_sizes[:, 0] * other_sizes[:, 1] - shared
     result: Float64Array = np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
     return result
 

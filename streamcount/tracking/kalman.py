@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -102,15 +102,18 @@ class KalmanTracker:
             [state.status, np.full(len(order) - len(rows), TrackStatus.TENTATIVE, np.uint8)]
         )
         old, seen = self._continue(predicted, detections, rows, order[ranks])
-        born = np.setdiff1d(np.arange(len(order)), ranks)
-        new = self._begin(state.next_track_id, detections, order[born])
-        everyone = _joined(old, new)
-        detection_rows = np.concatenate([seen, order[born]])
+        unlinked = np.ones(len(order), np.bool_)
+        unlinked[ranks] = False
+        born = order[unlinked]
+        everyone, detection_rows = old, seen
+        if len(born):
+            everyone = _joined(old, self._begin(state.next_track_id, detections, born))
+            detection_rows = np.concatenate([seen, born])
         if missed_frames > self.config.max_gap_frames:
             everyone.status[: len(state)] = TrackStatus.ENDED
         tracks = _as_tracks(everyone, before, detection_rows, detections)
-        alive = np.flatnonzero(everyone.status != TrackStatus.ENDED)
-        return _taken(everyone, alive), tracks
+        alive = everyone.status != TrackStatus.ENDED
+        return everyone if alive.all() else _taken(everyone, np.flatnonzero(alive)), tracks
 
     def _predict(self, state: TrackerState, missed_frames: int) -> TrackerState:
         frames = min(missed_frames, self.config.max_gap_frames) + 1
@@ -140,7 +143,7 @@ class KalmanTracker:
             points, radii, detections.centroids_px[order].astype(np.float64)
         )
         found = order[ranks]
-        boxes = predicted.box_offsets_px[rows].astype(np.float64) + np.tile(points[rows], 2)
+        boxes = predicted.box_offsets_px[rows].astype(np.float64) + _twice(points[rows])
         costs = np.square(distances / radii[rows])
         costs += config.overlap_weight * (
             1.0 - overlaps(boxes, detections.boxes_px[found].astype(np.float64))
@@ -170,7 +173,7 @@ class KalmanTracker:
             _diameters(areas[rows]),
         )
         offsets = predicted.box_offsets_px.copy()
-        offsets[rows] = detections.boxes_px[found] - np.tile(detections.centroids_px[found], 2)
+        offsets[rows] = detections.boxes_px[found] - _twice(detections.centroids_px[found])
         sums = predicted.class_sums.copy()
         sums[rows] += detections.class_probabilities[found]
         hits, misses = predicted.hits.copy(), predicted.misses + np.int32(1)
@@ -201,15 +204,11 @@ class KalmanTracker:
         misses: NDArray[np.int32],
     ) -> NDArray[np.uint8]:
         tentative = status == TrackStatus.TENTATIVE
-        return np.select(
-            [
-                seen & tentative & (hits < self.config.confirm_hits),
-                seen,
-                tentative | (misses > self.config.max_misses),
-            ],
-            [np.uint8(TrackStatus.TENTATIVE), np.uint8(TrackStatus.CONFIRMED), np.uint8(TrackStatus.ENDED)],
-            np.uint8(TrackStatus.LOST),
-        )
+        over = tentative | (misses > self.config.max_misses)
+        result = np.where(over, np.uint8(TrackStatus.ENDED), np.uint8(TrackStatus.LOST))
+        result[seen] = TrackStatus.CONFIRMED
+        result[seen & tentative & (hits < self.config.confirm_hits)] = TrackStatus.TENTATIVE
+        return result
 
     def _begin(self, first_id: int, detections: Detections, found: Int64Array) -> TrackerState:
         """New tracks, one for each of these detections."""
@@ -227,7 +226,7 @@ class KalmanTracker:
             misses=np.zeros(number, np.int32),
             motion=np.concatenate([centroids, np.zeros_like(centroids)], axis=1).astype(np.float32),
             covariances=self._motion.start(_diameters(areas)).astype(np.float32),
-            box_offsets_px=(detections.boxes_px[found] - np.tile(centroids, 2)).astype(np.float32),
+            box_offsets_px=(detections.boxes_px[found] - _twice(centroids)).astype(np.float32),
             areas_px=areas,
             class_sums=detections.class_probabilities[found].astype(np.float32),
             first_sequences=np.full(number, detections.metadata.sequence, np.int64),
@@ -239,6 +238,10 @@ class KalmanTracker:
 
 def _canonical_order(detections: Detections) -> Int64Array:
     """The order of the rows by what they say, so that ids do not depend on the order they came in."""
+    order = np.argsort(detections.centroids_px[:, 0], kind="stable")
+    heights = detections.centroids_px[order, 0]
+    if (heights[1:] > heights[:-1]).all():
+        return order
     columns = [
         detections.centroids_px,
         detections.boxes_px,
@@ -253,6 +256,11 @@ def _diameters(areas_px: NDArray[np.floating]) -> Float64Array:
     """Diameters of discs of these areas, at least one pixel."""
     result: Float64Array = np.sqrt(np.maximum(areas_px.astype(np.float64), np.pi / 4) * (4 / np.pi))
     return result
+
+
+def _twice(points: NDArray[Any]) -> NDArray[Any]:
+    """(N, 4) each point (N, 2) beside itself: for both corners of a box."""
+    return np.concatenate([points, points], axis=1)
 
 
 def _joined(old: TrackerState, new: TrackerState) -> TrackerState:
@@ -271,7 +279,7 @@ def _as_tracks(
     seen = detection_rows >= 0
     found = detection_rows[seen]
     centroids = state.motion[:, :2].copy()
-    boxes = state.box_offsets_px + np.tile(centroids, 2)
+    boxes = state.box_offsets_px + _twice(centroids)
     centroids[seen] = detections.centroids_px[found]
     boxes[seen] = detections.boxes_px[found]
     classes = np.argmax(state.class_sums, axis=1) if state.class_sums.size else np.zeros(len(state), np.int64)

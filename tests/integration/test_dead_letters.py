@@ -44,14 +44,14 @@ def original(camera: str, run: str, sequence: int) -> Headers:
     return [*frame_headers(metadata, "image/png"), ("site", b"here")]
 
 
-def put_aside(settings: Settings, *letters: tuple[str, bytes, Headers]) -> None:
+def put_aside(settings: Settings, *letters: tuple[str, bytes, Headers], stage: str = "detect") -> None:
     from kafka import KafkaProducer
 
     producer = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, max_request_size=2**24)
     try:
         for offset, (camera, value, headers) in enumerate(letters):
             topic = settings.topics.name("dead-letters")
-            told = dead_letter_headers(headers, ERROR, topic="f", partition=0, offset=offset, stage="detect")
+            told = dead_letter_headers(headers, ERROR, topic="f", partition=0, offset=offset, stage=stage)
             producer.send(topic, value, camera.encode(), told).get(10)
     finally:
         producer.close(timeout=5)
@@ -81,6 +81,7 @@ def test_a_replay_numbers_anew_and_sends_each_frame_once(settings: Settings) -> 
         ("scope-1", b"", [("ce_sequence", b"no number")]),
         (long_name, b"1", original(long_name, "run-1", 1)),
     )
+    put_aside(settings, ("scope-1", b"detections", original("scope-1", "run-1", 5)), stage="track")
     with Replay(settings, NOW_NS) as replay:
         for letter in read_dead_letters(settings):
             replay.send(letter)
@@ -88,6 +89,7 @@ def test_a_replay_numbers_anew_and_sends_each_frame_once(settings: Settings) -> 
     assert replay.passed_over == {
         "headers that cannot be read": 1,
         "the same frame twice": 1,
+        "detections, whose frame was read well": 1,
         f"a camera's name of more than 57 characters ({long_name})": 1,
     }
     records = list(frames_of(settings))

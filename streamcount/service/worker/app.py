@@ -268,8 +268,9 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         # Counts messages, not bytes: 16 images are all that may wait in memory for an agent.
         "stream_buffer_maxsize": 16,
         "broker_max_poll_records": 16,
-        # A killed worker's cameras are counted again after the session's time; the default is a minute.
-        "broker_session_timeout": 10.0,
+        # A killed worker's cameras are counted again after the session's time and a rebalance: Faust's default is a
+        # minute, and brokers allow 6 s at the least.
+        "broker_session_timeout": 7.0,
         "broker_heartbeat_interval": 2.0,
         "broker_commit_interval": 1.0,
         "consumer_auto_offset_reset": "earliest",

@@ -143,3 +143,20 @@ def test_real_images_reach_the_figures_of_the_card() -> None:
     assert measured["RBC"].ap50 >= 0.93
     assert measured["Platelets"].ap50 >= 0.75
     assert measured["any cell"].mape <= 10
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.0, 2.0])
+def test_a_smear_of_unknown_scale_is_counted_as_one_of_known_scale(zoom: float) -> None:
+    """At a coarse look red cells pass for platelets; the scale must not be taken from such a look."""
+    from streamcount.sources.base import Run
+    from streamcount.sources.simulated import SimulatedConfig
+
+    detector = TfliteConfig(model="blood-smear").build()
+    frame = next(iter(SimulatedConfig(seed=1, frames=1).build().frames(Run("a", "b", lambda: 0))))
+    known = detector.detect(frame).counts()
+    image = cv2.resize(frame.image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    unknown = detector.detect(
+        Frame(image, FrameMetadata(camera_id="a", run_id="b", sequence=0, acquired_at_ns=0))
+    ).counts()
+    assert abs(unknown["red"] - known["red"]) <= 0.1 * known["red"]
+    assert unknown["platelet"] <= 2

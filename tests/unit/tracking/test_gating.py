@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from streamcount.tracking import gating
 from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
 
 
-def test_pairs_are_those_within_each_points_own_radius():
+@pytest.mark.parametrize("strip_pairs", [0, gating.STRIP_PAIRS], ids=["tree", "strips"])
+def test_pairs_are_those_within_each_points_own_radius(strip_pairs, monkeypatch):
+    monkeypatch.setattr(gating, "STRIP_PAIRS", strip_pairs)
     rng = np.random.default_rng(0)
     points, targets = rng.uniform(0, 100, (60, 2)), rng.uniform(0, 100, (70, 2))
     radii = rng.choice([1.0, 7.0, 30.0, 200.0], 60)
