@@ -114,8 +114,7 @@ def _draw(folder: Path, *, pixel_size_um: float, cells: int) -> Scene:
 
 def _whole_path(broker: Broker, folder: Path, scenes: dict[str, Scene]) -> Table:
     kinds = ", ".join(
-        f"cells of {name} (about {scene.cells}, {scene.pixel_size_um} µm a pixel)"
-        for name, scene in scenes.items()
+        f"{name} ({scene.cells} of them, {scene.pixel_size_um} µm/px)" for name, scene in scenes.items()
     )
     table = Table(
         "detector",
@@ -129,8 +128,8 @@ def _whole_path(broker: Broker, folder: Path, scenes: dict[str, Scene]) -> Table
         "worker",
         "broker",
         "sender",
-        title=f"640x480 JPEG through Kafka: {kinds}",
-        caption=f"peak MB: the worker's. Last three: processor ms of a frame. {STEADY_HZ}/s: {CAMERAS} cameras x "
+        title=f"640x480 JPEG through Kafka; cells of {kinds}",
+        caption=f"peak MB: the worker's. Last three: CPU ms per frame (the sender's start included). {STEADY_HZ}/s: {CAMERAS} cameras x "
         f"{STEADY_HZ // CAMERAS}.",
     )
     trials = [
@@ -236,8 +235,8 @@ def _cameras(broker: Broker, folder: Path, scene: Scene) -> Table:
         "fps",
         "MB/s",
         "peak MB",
-        "camera, CPU ms/frame",
-        "broker, CPU ms/frame",
+        "camera CPU ms",
+        "broker CPU ms",
         title="`streamcount camera` alone, one camera, 640x480 from a folder of JPEGs",
     )
     for encoding in ("jpeg", "raw"):

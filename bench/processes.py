@@ -17,7 +17,7 @@ PAUSE_S = 0.05
 class Part:
     """A process that runs beside the measurement, and the file that has its words.
 
-    peak_mb, cpu_s: as last seen by `look`; a process that has ended has no account any more.
+    peak_mb, cpu_s: of it and its children, as last seen by `look`; what has ended has no account any more.
     """
 
     name: str
@@ -31,8 +31,9 @@ class Part:
         if self.process.poll():
             lines = self.log.read_text(errors="replace").splitlines()[-12:]
             raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n" + "\n".join(lines))
-        self.peak_mb = peak_mb(self.process.pid) or self.peak_mb
-        self.cpu_s = cpu_seconds(self.process.pid) or self.cpu_s
+        family = [self.process.pid, *children(self.process.pid)]
+        self.peak_mb = max(self.peak_mb, sum(map(peak_mb, family)))
+        self.cpu_s = max(self.cpu_s, sum(map(cpu_seconds, family)))
 
 
 @dataclass
@@ -76,6 +77,16 @@ def wait_for_end(one: Part, allowed_s: float) -> None:
         waiting.check()
         time.sleep(PAUSE_S)
     one.look()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it, or any of its children, has started and that run."""
+    try:
+        lists = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    direct = [int(one) for text in lists for one in text.split()]
+    return direct + [one for child in direct for one in children(child)]
 
 
 def peak_mb(pid: int) -> float:

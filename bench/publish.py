@@ -1,6 +1,7 @@
 """A camera of the bench's own, as a process: sends encoded images as they are, by a plain Kafka client.
 
-python -m bench.publish SERVERS TOPIC RUN FOLDER CAMERAS FRAMES RATE_HZ PIXEL_SIZE_UM  (0: as fast as it goes, unknown)
+python -m bench.publish SERVERS TOPIC RUN FOLDER CAMERAS FRAMES RATE_HZ PIXEL_SIZE_UM
+(a rate of 0: as fast as it goes; a pixel size of 0: unknown)
 """
 
 from __future__ import annotations

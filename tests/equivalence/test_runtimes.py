@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from streamcount.sources.base import Run
 from streamcount.sources.simulated import SimulatedConfig
@@ -41,9 +42,10 @@ def other_python() -> Path:
 def test_both_runtimes_count_the_same(other_python: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    source = SimulatedConfig(seed=11, frames=6, seconds_per_frame=120.0).build()
-    for index, frame in enumerate(source.frames(Run("camera", "run", lambda: 0))):
-        cv2.imwrite(str(images / f"{index}.png"), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+    for seed in range(11, 16):
+        source = SimulatedConfig(seed=seed, frames=2, seconds_per_frame=120.0).build()
+        for index, frame in enumerate(source.frames(Run("camera", "run", lambda: 0))):
+            cv2.imwrite(str(images / f"{seed}-{index}.png"), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
     ours, theirs = (
         _count(python, images, tmp_path / name)
         for name, python in (
@@ -54,12 +56,17 @@ def test_both_runtimes_count_the_same(other_python: Path, tmp_path: Path) -> Non
     assert [line["counts"] for line in ours] == [line["counts"] for line in theirs]
     assert sum(sum(line["counts"].values()) for line in ours) > 100
     for one, other in zip(ours, theirs, strict=True):
-        found = [np.array([cell["centroid"] for cell in line["detections"]]) for line in (one, other)]
-        np.testing.assert_allclose(found[0], found[1], atol=0.51)
+        found, others = (np.array([cell["centroid"] for cell in line["detections"]]) for line in (one, other))
+        # Rows come by score, which the last place of int8 may turn round.
+        apart_px, _ = cKDTree(others).query(found)
+        assert apart_px.max() < 1.0
 
 
 def _count(python: Path, images: Path, output: Path) -> list[dict]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [python, "-m", "streamcount", "count", images, "--model", "blood-smear", "--output", output]
+    # The runtimes round int8 differently in the last place; a scale estimated from that would move cells that lie just
+    # at a threshold.
+    command += ["--cell-diameter-px", "44"]
     subprocess.run(command, check=True, env=environment, timeout=120, stdout=subprocess.DEVNULL)
     return [json.loads(line) for line in output.read_text().splitlines()]

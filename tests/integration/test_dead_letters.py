@@ -21,6 +21,7 @@ from streamcount.wire.deadletters import dead_letter_headers
 
 pytestmark = pytest.mark.broker
 
+COMMAND = [sys.executable, "-m", "streamcount", "dead-letters"]
 NOW_NS = 1_790_000_000 * 10**9
 ERROR = FrameError("too-many-pixels", "too [bold]large[/]")
 
@@ -145,8 +146,7 @@ def test_the_command_lists_saves_and_replays(settings: Settings, tmp_path: Path)
         f'topics.prefix = "{settings.topics.prefix}"\ntopics.partitions = 2\n'
     )
     ran = subprocess.run(
-        [sys.executable, "-m", "streamcount", "dead-letters", "--config", config, "--save", tmp_path / "kept"]
-        + ["--replay"],
+        [*COMMAND, "--config", config, "--save", tmp_path / "kept", "--replay"],
         capture_output=True,
         text=True,
         timeout=60,
