@@ -59,14 +59,15 @@ def test_both_runtimes_count_the_same(other_python: Path, tmp_path: Path) -> Non
         found, others = (np.array([cell["centroid"] for cell in line["detections"]]) for line in (one, other))
         # Rows come by score, which the last place of int8 may turn round.
         apart_px, _ = cKDTree(others).query(found)
-        assert apart_px.max() < 1.0
+        assert apart_px.max() < 4.4  # a tenth of a cell
+        assert np.median(apart_px) < 0.2
 
 
 def _count(python: Path, images: Path, output: Path) -> list[dict]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [python, "-m", "streamcount", "count", images, "--model", "blood-smear", "--output", output]
-    # The runtimes round int8 differently in the last place; a scale estimated from that would move cells that lie just
-    # at a threshold.
+    # The runtimes round int8 differently in the last place; a scale estimated from that would move cells that lie
+    # just at a threshold.
     command += ["--cell-diameter-px", "44"]
     subprocess.run(command, check=True, env=environment, timeout=120, stdout=subprocess.DEVNULL)
     return [json.loads(line) for line in output.read_text().splitlines()]
