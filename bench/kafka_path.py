@@ -129,8 +129,8 @@ def _whole_path(broker: Broker, folder: Path, scenes: dict[str, Scene]) -> Table
         "broker",
         "sender",
         title=f"640x480 JPEG through Kafka; cells of {kinds}",
-        caption=f"peak MB: the worker's. Last three: CPU ms per frame (the sender's start included). {STEADY_HZ}/s: {CAMERAS} cameras x "
-        f"{STEADY_HZ // CAMERAS}.",
+        caption="peak MB: the worker's. Last three: CPU ms per frame (the sender's start included). "
+        f"{STEADY_HZ}/s: {CAMERAS} cameras x {STEADY_HZ // CAMERAS}.",
     )
     trials = [
         ("blood-smear", "98 px", BLOOD_SMEAR),
