@@ -141,7 +141,9 @@ class TfliteDetector:
             found = self._diameter(seen)
             off = (found or 1e-3) / self._bundle.input.cell_diameter_px
             sure = self._sure(seen.cells)
-            reference_share = float(np.mean(sure.class_ids == self._bundle.reference_class)) if len(sure) else 0.0
+            reference_share = (
+                float(np.mean(sure.class_ids == self._bundle.reference_class)) if len(sure) else 0.0
+            )
             in_range = RELIABLE_SCALE[0] <= off <= RELIABLE_SCALE[1]
             if len(sure) >= RELIABLE_CELLS and in_range and reference_share >= RELIABLE_SHARE:
                 return seen
