@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 # A child that ends sooner than this after its start waits before it is started again, longer each time.
 QUICK_END_S = 10.0
 LONGEST_WAIT_S = 30.0
+SWITCH_INTERVAL_S = 0.0005
 # What is in work is seconds; what takes longer waits for a Kafka that is away, and loses nothing by being killed.
 DRAIN_S = 60.0
 
@@ -52,6 +53,8 @@ def _run_one(settings: Settings) -> int:
 
     # Parallel frames, not parallel pixels: OpenCV's own threads would fight with ours for the cores.
     cv2.setNumThreads(1)
+    # The loop shares the interpreter with detecting threads; at Python's 5 ms it waits that long for each turn.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     counting = create_app(settings, end_process)
