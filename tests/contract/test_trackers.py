@@ -100,9 +100,12 @@ def test_what_was_given_is_left_as_it_was(tracker):
     state = run(tracker, film[:-1])[0]
     frozen = [array for array in msgspec.structs.astuple(state) if isinstance(array, np.ndarray)]
     frozen += [array for array in msgspec.structs.astuple(film[-1]) if isinstance(array, np.ndarray)]
+    before = [array.copy() for array in frozen]
     for array in frozen:
+        # A write into it, and be it of what was there, is an error from here on.
         array.setflags(write=False)
     tracker.update(state, film[-1], 3)
+    assert all(np.array_equal(one, other) for one, other in zip(before, frozen, strict=True))
 
 
 @given(seed=st.integers(0, 2**32), shuffle=st.integers(0, 2**32))

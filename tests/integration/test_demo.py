@@ -111,3 +111,4 @@ def test_sigkill_leaves_nothing_behind(data: Path) -> None:
         wait_for(process, data, ALL)
         process.kill()
     wait_for(process, data, set())
+    assert processes_of(data) == {}

@@ -309,7 +309,8 @@ def test_markers_of_transactions_are_no_holes(service: Service) -> None:
             producer.commit_transaction()
     finally:
         producer.close()
-    service.events_until(lambda found: counted(found, "probe") == {0, 1, 2})
+    events = service.events_until(lambda found: counted(found, "probe") == {0, 1, 2})
+    assert not [event for event in events if isinstance(event, FramesMissing)]
 
 
 def test_a_camera_s_own_word_of_lost_frames_reaches_the_events(service: Service) -> None:
