@@ -21,6 +21,8 @@ TopicName = Literal["frames", "detections", "tracks", "events", "counts", "alert
 
 MEBIBYTE = 2**20
 HOUR_MS = 3_600_000
+# A dead letter that is sent again is counted under its camera's name with this behind it: its run has gone on without
+# it, and a tracker that has seen frame 100 cannot be told of frame 99.
 REPLAY_SUFFIX = ".replay"
 
 
@@ -163,7 +165,6 @@ class Settings(_Section):
         return self
 
     def _camera(self, camera_id: str) -> CameraConfig | None:
-        # A dead letter that is sent again goes under its camera's name with this behind it.
         return self.cameras.get(camera_id.removesuffix(REPLAY_SUFFIX))
 
     def detector_for(self, camera_id: str) -> DetectorConfig:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
+from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, FrameError
 from streamcount.types import IDENTIFIER, FrameMetadata
 from streamcount.wire.cloudevents import Headers, frame_metadata, header_map
@@ -20,9 +21,6 @@ from streamcount.wire.deadletters import PREFIX, REASON, original_headers
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
 
-# A replayed frame is counted under a camera of its own: its run has gone on without it, and a tracker that has seen
-# frame 100 cannot be told of frame 99.
-REPLAY_SUFFIX = ".replay"
 # Says, beside the new number, which frame it was: CAMERA/RUN/SEQUENCE, however often it is replayed.
 REPLAY_OF = "ce_replayof"
 

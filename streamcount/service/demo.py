@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from streamcount.config import Settings, parse_settings
 from streamcount.errors import BrokerError, StreamcountError
-from streamcount.service.processes import die_with_parent
+from streamcount.service.processes import die_with_parent, handling_signals
 
 if TYPE_CHECKING:
     from streamcount.service.broker import Broker
@@ -125,16 +125,8 @@ def _interrupted_by_signals() -> Iterator[None]:
         if len(asked) == 1:
             raise KeyboardInterrupt
 
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # What the shell ignores on purpose (nohup, a background job) stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, interrupt)
-    try:
+    with handling_signals(interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _start(command: str, config: Path, folder: Path) -> subprocess.Popen[bytes]:

@@ -8,6 +8,9 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 PR_SET_PDEATHSIG = 1
 
@@ -32,6 +35,21 @@ def die_with_parent(number: int = signal.SIGTERM, parent_pid: int | None = None)
 def exit_on_sigterm() -> None:
     """Ends with exit code 0 on SIGTERM, while a process has begun nothing that it would have to finish."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+@contextmanager
+def handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Gives Ctrl-C, SIGTERM and a closed terminal to `handler` for a while; call it from the main thread."""
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What the shell ignores on purpose (nohup, a background job) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:

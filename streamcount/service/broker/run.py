@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from types import FrameType
 from streamcount.errors import BrokerError
 from streamcount.service.broker.jars import JarProgress
 from streamcount.service.broker.server import Broker, BrokerCancelled
+from streamcount.service.processes import handling_signals
 
 RESTART_AFTER_S = 5.0
 SOUND_AFTER_S = 30.0
@@ -71,16 +71,8 @@ def _on_signals(asked: _Asked) -> Iterator[None]:
     def ask(number: int, frame: FrameType | None) -> None:
         asked.times += 1
 
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # What the shell ignores on purpose (nohup, a background job) stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, ask)
-    try:
+    with handling_signals(ask):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch(broker: Broker, nodes: int, asked: Callable[[], bool], say: Callable[[str], None]) -> None:

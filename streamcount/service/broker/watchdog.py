@@ -13,6 +13,7 @@ import time
 
 
 def main() -> None:
+    """Keeps the list of groups until there is nobody left to serve, then ends them."""
     parent = os.getppid()
     groups: set[int] = set()
     rest = b""
