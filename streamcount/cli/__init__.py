@@ -10,6 +10,7 @@ from streamcount.cli.broker import broker
 from streamcount.cli.camera import camera
 from streamcount.cli.check_config import check_config
 from streamcount.cli.count import count
+from streamcount.cli.data import data
 from streamcount.cli.dead_letters import dead_letters
 from streamcount.cli.demo import demo
 from streamcount.cli.schema import schema
@@ -54,6 +55,7 @@ for command, panel in (
     (schema, "Reference"),
 ):
     app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, count))(command)
+app.add_typer(data, rich_help_panel="Models")
 
 
 @app.callback(invoke_without_command=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,8 +25,31 @@ from streamcount.errors import ConfigurationError, TrainingError
 if TYPE_CHECKING:
     from streamcount.detection.base import Detector
     from streamcount.training.compile import Parts
-    from streamcount.training.dataset import Dataset
+    from streamcount.training.data.labelled import Dataset
     from streamcount.training.evaluate import ClassFigures, Found
+
+
+class Task(StrEnum):
+    """What is learned."""
+
+    boxes = "boxes"
+    instances = "instances"
+    shapes = "shapes"
+
+
+class Colour(StrEnum):
+    """What the net sees of an image."""
+
+    rgb = "rgb"
+    grey = "grey"
+
+
+class Stretch(StrEnum):
+    """How an image's brightness is evened out."""
+
+    none = "none"
+    percentile = "percentile"
+    percentile_sqrt = "percentile-sqrt"
 
 
 def _option(help_text: str, **limits: Any) -> Any:
@@ -35,7 +59,8 @@ def _option(help_text: str, **limits: Any) -> Any:
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Folder with classes.txt, train/ and val/; each has images/ and labels/ (YOLO text boxes).",
+        help="Folder of labelled images, with train/ and val/ or a split made by `streamcount data split`; "
+        "`streamcount data --help` tells the formats.",
         show_default=False,
     ),
 ]
@@ -47,38 +72,79 @@ Part = Annotated[
 def train(
     data: Data,
     output: Annotated[Path, _option("Folder of the bundle to write; its name is the model's.")],
-    epochs: Annotated[int, _option("Times each image is seen; 30 take 20 minutes on two cores.", min=1)] = 30,
+    parent: Annotated[
+        str,
+        _option(
+            "Model whose backbone is kept: a few dozen images then do. By name or folder.",
+        ),
+    ] = "",
+    images: Annotated[
+        int | None, _option("Train on so many of the images only, for learning curves.", min=1)
+    ] = None,
+    task: Annotated[
+        Task | None,
+        _option("What to learn: boxes, instances (masks), or shapes of single cells [default: by the data]."),
+    ] = None,
+    epochs: Annotated[
+        int | None, _option("Times each image is seen [default: 30, and 12 with --from].", min=1)
+    ] = None,
     seed: Annotated[int, _option("The same seed and data give the same model, but for rounding.")] = 1,
-    width: Annotated[int, _option("Channels; 16 gives about 400,000 weights.", min=2, max=128)] = 16,
-    diameter: Annotated[float, _option("The reference cell at the net's scale, px.", min=8, max=256)] = 44.0,
+    width: Annotated[
+        int | None,
+        _option("Channels; 16 gives about 400,000 weights [default: 16, or the parent's].", min=2, max=128),
+    ] = None,
+    diameter: Annotated[
+        float | None,
+        _option("The reference cell at the net's scale, px [default: 44, or the parent's].", min=8, max=256),
+    ] = None,
     cell_um: Annotated[float, _option("The reference cell in the specimen, µm.", min=0.1)] = 7.5,
     reference: Annotated[str, _option("Class whose size sets the scale; else the commonest.")] = "",
-    names: Annotated[str, _option("Names for the classes, by commas, in the order of classes.txt.")] = "",
+    names: Annotated[str, _option("Names for the classes, by commas, in the order of the data's.")] = "",
     abnormal: Annotated[str, _option("Classes to be told of when seen, by commas.")] = "",
+    colour: Annotated[Colour | None, _option("Whether colour counts [default: by the images].")] = None,
+    normalise: Annotated[
+        Stretch | None,
+        _option("Stretch each image's brightness first [default: percentile for grey images]."),
+    ] = None,
+    backbone: Annotated[
+        str | None, _option("streamcount, or one of Keras Applications, whose weights need a network.")
+    ] = None,
     batch: Annotated[int, _option("Images a step.", min=1)] = 16,
-    canvas: Annotated[int, _option("Side of the training crops, px; a multiple of 16.", min=64)] = 224,
-    learning_rate: Annotated[float, _option("Highest rate, reached after a warm-up.", min=1e-6)] = 2e-3,
+    canvas: Annotated[
+        int | None, _option("Side of the training crops, px; a multiple of 16 [default: 224].", min=64)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _option("Highest rate, after a warm-up [default: 0.002, 0.001 with --from].", min=1e-6)
+    ] = None,
+    data_format: Annotated[str | None, _option("Format of the labels [default: recognised].")] = None,
+    split: Annotated[Path | None, _option("Split file [default: DATA/split.json].")] = None,
     licence: Annotated[str, _option("Licence of the data, kept in model.toml.")] = "unknown",
     provenance: Annotated[str, _option("Where the data is from, kept in model.toml.")] = "unknown",
     work: Annotated[Path | None, _option("Folder of the unfinished state [default: .training/NAME].")] = None,
 ) -> None:
-    """Train a detection net on labelled images and compile it to a full int8 model bundle.
+    """Train a net on labelled images and compile it to a model bundle: full int8, and float32.
 
-    A tenth of train/ is kept back to choose thresholds that make counts unbiased; the figures written to
-    model.toml are measured on val/. Interrupted, the same command goes on after the last whole epoch.
+    A tenth of the training images is kept back to calibrate probabilities and to choose thresholds that make
+    counts unbiased; the figures written to model.toml are measured on the validation part. Interrupted, the same
+    command goes on after the last whole epoch. Losses go to WORK/logs, for `tensorboard --logdir`.
 
     Example: `streamcount train smears --output models/my-smears --epochs 30`
+
+    From 20 to 50 images, in minutes: `streamcount train mine --from blood-smear --output models/mine`
     """
-    if canvas % 16:
-        raise TrainingError(f"--canvas {canvas} is not a multiple of 16; take {canvas // 16 * 16}.")
     console = Console(stderr=True)
     with console.status("reading the data"):
-        parts, index = _read_parts(data, reference, console)
+        parts, index = _read_parts(data, reference, data_format, split, (images, seed), console)
 
     from streamcount.training.compile import Naming, make_bundle
-    from streamcount.training.loop import TrainingOptions, fit
+    from streamcount.training.loop import fit
+    from streamcount.training.plan import Asked, plan
 
     class_names, alarming = _named(parts.train.class_names, names, abnormal)
+    recipe = plan(
+        Asked(epochs, seed, width, diameter, canvas, batch, learning_rate, task and task.value,
+              colour and colour.value, normalise and normalise.value, backbone, parent), parts.train
+    )  # fmt: skip
     naming = Naming(
         name=_model_name(output),
         class_names=class_names,
@@ -88,19 +154,21 @@ def train(
         licence=licence,
         provenance=provenance,
         command=_command(data, output, {
-            "epochs": epochs, "seed": seed, "width": width, "diameter": diameter, "cell-um": cell_um,
-            "reference": reference, "names": names, "abnormal": abnormal, "batch": batch, "canvas": canvas,
-            "learning-rate": learning_rate, "licence": licence, "provenance": provenance,
+            "from": Path(parent).name, "images": images, "task": task and task.value, "epochs": recipe.epochs,
+            "seed": seed, "width": recipe.width, "diameter": recipe.diameter_px, "cell-um": cell_um,
+            "reference": reference, "names": names, "abnormal": abnormal, "colour": colour and colour.value,
+            "normalise": normalise and normalise.value, "backbone": backbone, "batch": batch,
+            "canvas": recipe.canvas_px, "learning-rate": recipe.learning_rate, "data-format": data_format,
+            "split": split and split.name, "licence": licence, "provenance": provenance,
         }),
     )  # fmt: skip
-    options = TrainingOptions(epochs, seed, width, diameter, canvas, batch, learning_rate)
     state = work or Path(".training") / naming.name
     with _progress(console) as progress:
-        task = progress.add_task("training", total=None, note="")
-        net = fit(parts.train, options, state, lambda done, total, loss: progress.update(
-            task, completed=done, total=total, note=f"loss {loss:.3f}"))  # fmt: skip
+        bar = progress.add_task("training", total=None, note="")
+        net = fit(parts.train, recipe, state, lambda done, total, loss: progress.update(
+            bar, completed=done, total=total, note=f"loss {loss:.3f}"))  # fmt: skip
     with console.status("compiling") as status:
-        measured = make_bundle(net, parts, options, naming, output, status.update)
+        measured = make_bundle(net, parts, recipe, naming, output, status.update)
     for form, figures in measured.items():
         _print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
     console.print(f"Wrote {output}. The state in {state} is not needed any more.")
@@ -125,7 +193,7 @@ def evaluate(
     """
     if bool(model) == bool(detector):
         raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
-    from streamcount.training.dataset import read_class_names, read_yolo_part
+    from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
     from streamcount.training.modelfile import record_figures
 
     console = Console(stderr=True)
@@ -178,21 +246,35 @@ def _judge(
     return figures(dataset, finds, finds, by_class=columns is not None), finds
 
 
-def _read_parts(data: Path, reference: str, console: Console) -> tuple[Parts, int]:
+def _read_parts(
+    data: Path,
+    reference: str,
+    data_format: str | None,
+    split: Path | None,
+    some: tuple[int | None, int],
+    console: Console,
+) -> tuple[Parts, int]:
     """The parts to train on, to choose thresholds on and to measure on; and the class that sets the scale."""
     from streamcount.training.compile import Parts
-    from streamcount.training.dataset import read_class_names, read_yolo_part, split_calibration
+    from streamcount.training.data.labelled import split_calibration, with_diameters
+    from streamcount.training.data.parts import read_parts
+    from streamcount.training.plan import only_some
 
-    labels = read_class_names(data)
+    parts = read_parts(data, split=split, format=data_format)
+    whole, val = parts["train"], parts["val"]
+    labels = whole.class_names
     if reference and reference not in labels:
         raise TrainingError(f"--reference {reference!r} is no class; give one of {', '.join(labels)}.")
-    index = labels.index(reference) if reference else None
-    whole = read_yolo_part(data / "train", labels, index)
-    val = read_yolo_part(data / "val", labels, index)
+    index = labels.index(reference) if reference else int(whole.class_counts().argmax())
+    if reference:
+        whole, val = with_diameters(whole, index), with_diameters(val, index)
+    number, seed = some
+    if number is not None:
+        whole = only_some(whole, number, seed)
     _describe(console, "train", whole)
     _describe(console, "val", val)
     kept, held = split_calibration(whole, 0.1)
-    return Parts(kept, held, val), int(whole.class_counts().argmax()) if index is None else index
+    return Parts(kept, held, val), index
 
 
 def _named(labels: tuple[str, ...], names: str, abnormal: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -259,6 +341,6 @@ def _command(data: Path, output: Path, options: dict[str, object]) -> str:
 
     words = ["streamcount", "train", data.name, "--output", f"models/{_model_name(output)}"]
     for key, value in options.items():
-        if value != "":
+        if value not in ("", None):
             words += [f"--{key}", str(value)]
     return shlex.join(words)

@@ -8,10 +8,19 @@ from pathlib import Path
 
 import msgspec
 
+from streamcount.detection.prepare import Normalisation
 from streamcount.errors import ModelError
 
 MODEL_FILE = "model.toml"
 DENSE_DETECTION = "dense-detection"
+DENSE_INSTANCES = "dense-instances"
+CROP_CLASSIFICATION = "crop-classification"
+TASKS = {
+    DENSE_DETECTION: ("centre", "foreground", "log_size", "offset"),
+    DENSE_INSTANCES: ("centre", "foreground", "log_size", "offset"),
+    CROP_CLASSIFICATION: ("class",),
+}
+"""What a model does, and the outputs that its net must have."""
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -20,11 +29,13 @@ class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     threshold: centre probability from which a cell counts, chosen for unbiased counts; relative_diameter:
     usual diameter over the reference class's; color: "#rrggbb" for drawings; label: the class's name in the
-    training data where that differs.
+    training data where that differs; temperature: what the net's logits are divided by, so that a probability is
+    how often it is right (Guo et al., arXiv 1706.04599). Thresholds are of probabilities so corrected.
     """
 
     name: str
-    threshold: float
+    threshold: float = 0.5
+    temperature: float = 1.0
     relative_diameter: float = 1.0
     abnormal: bool = False
     color: str = "#00a0ff"
@@ -32,9 +43,14 @@ class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the net is fed: uint8 RGB, sides a multiple of `multiple_px`, filled up with `padding_level`.
+    """What the net is fed: uint8, sides a multiple of `multiple_px`, filled up with `padding_level`.
 
-    cell_diameter_px: the reference class's diameter at the net's scale; cell_diameter_um: in the specimen.
+    reference_class: the class whose cells set the scale. cell_diameter_px: its diameter (mean side of the box) at the
+    net's scale; cell_diameter_um: in the specimen. channels: 3 for RGB, 1 for grey. normalise: "none", or
+    else see `prepare`. crop_px: for a
+    classifier of crops, the side of the crop, whose middle is the cell.
+    usual_diameter_px: the reference cell's in the frames that it was trained on, for a frame that does not
+    tell; 0: unknown.
     """
 
     reference_class: str
@@ -43,17 +59,30 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     channels: int = 3
     multiple_px: int = 32
     padding_level: int = 128
+    normalise: Normalisation = "none"
+    crop_px: int = 0
+    usual_diameter_px: float = 0.0
+
+
+class CompiledForm(msgspec.Struct, frozen=True, kw_only=True):
+    """One compiled file of the model. `outputs` names the net's outputs in the order of the file's."""
+
+    file: str
+    sha256: str
+    outputs: tuple[str, ...]
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A `model.toml`, checked. `outputs` names the net's outputs in the order of the compiled file's."""
+    """A `model.toml`, checked.
+
+    forms: the same net compiled, by form: "int8" and "float32". nms_iou: of two boxes of one class that overlap at
+    least so much the weaker is dropped.
+    """
 
     name: str
     task: str
-    file: str
-    sha256: str
-    nms_iou: float
-    outputs: tuple[str, ...]
+    nms_iou: float = 0.6
+    forms: dict[str, CompiledForm]
     input: InputInfo
     classes: tuple[ClassInfo, ...]
     folder: Path = Path()
@@ -73,21 +102,29 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         """Index of the class whose diameter sets the scale."""
         return self.class_names.index(self.input.reference_class)
 
-    def read_model(self) -> bytes:
-        """The compiled model. Raises ModelError when it is missing or not the one that `model.toml` names."""
-        path = self.folder / self.file
-        if not path.is_file():
-            raise ModelError(
-                f"{path} is missing; restore it or train the model again with `streamcount train`."
-            )
-        content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != self.sha256:
-            raise ModelError(
-                f"{path} has sha256 {found[:12]}…, but {MODEL_FILE} names {self.sha256[:12]}…: "
-                "it is damaged or was replaced; restore it or train the model again."
-            )
-        return content
+    def form(self, name: str) -> CompiledForm:
+        """One of the compiled forms. Raises ModelError naming those that there are."""
+        if name not in self.forms:
+            raise ModelError(f"Model {self.name} has no {name} form; it has {', '.join(self.forms)}.")
+        return self.forms[name]
+
+    def read_model(self, form: str = "int8") -> bytes:
+        """A compiled file. Raises ModelError when it is missing or not the one that `model.toml` names."""
+        return read_checked(self.folder / self.form(form).file, self.form(form).sha256)
+
+
+def read_checked(path: Path, sha256: str) -> bytes:
+    """The content of a file whose sha256 `model.toml` names. Raises ModelError where it is another or missing."""
+    if not path.is_file():
+        raise ModelError(f"{path} is missing; restore it or train the model again with `streamcount train`.")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ModelError(
+            f"{path} has sha256 {found[:12]}…, but {MODEL_FILE} names {sha256[:12]}…: "
+            "it is damaged or was replaced; restore it or train the model again."
+        )
+    return content
 
 
 def find_bundle(name: str) -> Path:
@@ -119,14 +156,14 @@ def load_bundle(name: str) -> Bundle:
         raise ModelError(
             f"{path} is not valid: {error}; see models/blood-smear/{MODEL_FILE} for the form."
         ) from error
-    if bundle.task != DENSE_DETECTION:
-        raise ModelError(f"{path} is for task {bundle.task!r}; this version runs {DENSE_DETECTION!r} only.")
+    if bundle.task not in TASKS:
+        raise ModelError(f"{path} is for task {bundle.task!r}; this version runs {', '.join(TASKS)}.")
     if not bundle.classes or bundle.input.reference_class not in bundle.class_names:
         raise ModelError(
             f"{path}: reference_class {bundle.input.reference_class!r} is none of its classes; correct it."
         )
-    if sorted(bundle.outputs) != ["centre", "foreground", "log_size", "offset"]:
-        raise ModelError(
-            f"{path}: outputs must name centre, log_size, offset and foreground, in the file's order."
-        )
+    for name, form in bundle.forms.items():
+        if sorted(form.outputs) != sorted(TASKS[bundle.task]):
+            wanted = ", ".join(TASKS[bundle.task])
+            raise ModelError(f"{path}: forms.{name}.outputs must name {wanted}, in the file's order.")
     return bundle

@@ -6,7 +6,7 @@ class's centre map is a cell; its size and sub-cell position are read from the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,6 +30,13 @@ class QuantisedMap:
     def at(self, rows: Int64Array, columns: Int64Array) -> Float32Array:
         """(N, channels) float32 values at map cells."""
         return np.asarray((self.raw[rows, columns].astype(np.float32) - self.zero) * self.scale, np.float32)
+
+    def values(self, rows: int, columns: int) -> Float32Array:
+        """(rows, columns, channels) float32 values of the map's top left part."""
+        part = self.raw[:rows, :columns].astype(np.float32)
+        part -= self.zero
+        part *= self.scale
+        return np.asarray(part, np.float32)
 
     def raw_level(self, value: float) -> float:
         """The raw number that stands for `value`."""
@@ -56,13 +63,15 @@ class Cells:
     """N cells in pixels of the net's input, strongest first.
 
     boxes_px (N, 4) float32 [y0, x0, y1, x1], class_ids (N,), scores (N,) of that class, and probabilities
-    (N, C): the row's largest is the score; what a row lacks to 1 is the probability of no cell.
+    (N, C): the row's largest is the score; what a row lacks to 1 is the probability of no cell. centres_px (N, 2):
+    where the peak says that the centre is; a clipped box's middle lies elsewhere.
     """
 
     boxes_px: Float32Array
     class_ids: Int64Array
     scores: Float32Array
     probabilities: Float32Array
+    centres_px: Float32Array
 
     def __len__(self) -> int:
         return len(self.boxes_px)
@@ -70,21 +79,37 @@ class Cells:
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Cells:
         """The cells of an index or mask."""
         return Cells(
-            self.boxes_px[index], self.class_ids[index], self.scores[index], self.probabilities[index]
+            self.boxes_px[index],
+            self.class_ids[index],
+            self.scores[index],
+            self.probabilities[index],
+            self.centres_px[index],
         )
 
 
-def decode(
-    maps: Maps, thresholds: Float32Array, diameter_px: float, nms_iou: float, shape_px: tuple[int, int]
-) -> Cells:
+@dataclass(frozen=True)
+class Rules:
+    """How peaks become cells.
+
+    thresholds: (C,) least probability; temperatures: (C,) that log-odds are divided by first; diameter_px: the cell
+    diameter that log_size refers to; nms_iou: of two boxes of one class that overlap at least so much, the weaker is
+    dropped.
+    """
+
+    thresholds: Float32Array
+    temperatures: Float32Array
+    diameter_px: float
+    nms_iou: float
+
+
+def decode(maps: Maps, rules: Rules, shape_px: tuple[int, int]) -> Cells:
     """Return the cells whose centre probability reaches their class's threshold.
 
-    thresholds: (C,); diameter_px: the cell diameter that log_size refers to; nms_iou: of two boxes of one
-    class that overlap at least so much, the weaker is dropped; shape_px: (height, width) of the image within
-    the input, to which boxes are clipped.
+    shape_px: (height, width) of the image within the input, to which boxes are clipped.
     """
-    raw = maps.centre.raw
-    levels = np.array([maps.centre.raw_level(t) for t in thresholds], np.float32)
+    raw, thresholds = maps.centre.raw, rules.thresholds
+    odds = np.log(thresholds / (1 - np.minimum(thresholds, 1 - 1e-6))) * rules.temperatures
+    levels = np.array([maps.centre.raw_level(t) for t in 1 / (1 + np.exp(-odds))], np.float32)
     if raw.dtype == np.uint8:  # whole numbers compare the same, without a float copy of the map
         levels = np.clip(np.ceil(levels), 0, 255).astype(np.uint8)
     # dilate treats channels apart and outside as lowest: a 3x3 maximum filter per class in one call.
@@ -94,19 +119,31 @@ def decode(
     peak = raw[rows, columns, class_ids] == highest[rows, columns, class_ids]
     peak &= (rows * STRIDE_PX < shape_px[0]) & (columns * STRIDE_PX < shape_px[1])
     rows, columns, class_ids = rows[peak], columns[peak], class_ids[peak]
-    probabilities = np.clip(maps.centre.at(rows, columns), 0, 1)
+    probabilities = tempered(maps.centre.at(rows, columns), rules.temperatures)
     scores = probabilities[np.arange(len(rows)), class_ids]
     offset = np.clip(maps.offset.at(rows, columns), -SLACK_CELLS, 1 + SLACK_CELLS)
     centres = (np.stack([rows, columns], axis=1) + offset) * STRIDE_PX
-    half = diameter_px / 2 * np.exp(np.clip(maps.log_size.at(rows, columns), -4, 2))
+    half = rules.diameter_px / 2 * np.exp(np.clip(maps.log_size.at(rows, columns), -4, 2))
     limits = np.array(shape_px, np.float32)
     boxes = np.hstack([np.clip(centres - half, 0, limits), np.clip(centres + half, 0, limits)])
-    cells = Cells(boxes.astype(np.float32), class_ids, scores.astype(np.float32), probabilities)
+    cells = Cells(
+        boxes.astype(np.float32),
+        class_ids,
+        scores.astype(np.float32),
+        probabilities,
+        centres.astype(np.float32),
+    )
     cells = cells.take((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= 1)
     # Rank by the margin over the own class's threshold, so that a rare class is not judged by a common one's.
     margin = cells.scores / thresholds[cells.class_ids]
     cells = cells.take(np.lexsort((cells.boxes_px[:, 1], cells.boxes_px[:, 0], -cells.scores, -margin)))
-    return _with_clear_winner(cells.take(unsuppressed(cells.boxes_px, cells.class_ids, nms_iou)))
+    return _with_clear_winner(cells.take(unsuppressed(cells.boxes_px, cells.class_ids, rules.nms_iou)))
+
+
+def tempered(probabilities: Float32Array, temperatures: Float32Array) -> Float32Array:
+    """Probabilities (N, C) whose log-odds are divided by the temperatures (C,) (Guo et al., arXiv 1706.04599)."""
+    chance = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(1 / (1 + (1 / chance - 1) ** (1 / temperatures)), np.float32)
 
 
 def unsuppressed(boxes_px: Float32Array, class_ids: Int64Array, nms_iou: float) -> NDArray[np.bool_]:
@@ -185,4 +222,4 @@ def _with_clear_winner(cells: Cells) -> Cells:
     rest = others.sum(axis=1)
     others *= np.minimum(1, (1 - cells.scores) / np.maximum(rest, 1e-9))[:, None]
     others[rows, cells.class_ids] = cells.scores
-    return Cells(cells.boxes_px, cells.class_ids, cells.scores, others.astype(np.float32))
+    return replace(cells, probabilities=others.astype(np.float32))

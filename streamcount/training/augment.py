@@ -35,7 +35,7 @@ def jitter_light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     contrast, bright = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     levels = 255 * np.linspace(0, 1, 256) ** gamma
     table = np.clip((levels - 128) * contrast + 128 + bright, 0, 255).astype(np.uint8)
-    out = np.asarray(cv2.LUT(image, table), np.uint8)
+    out = np.asarray(cv2.LUT(image, table), np.uint8).reshape(image.shape)
     if rng.random() < 0.25:
         height, width = image.shape[:2]
         slope = rng.uniform(-0.2, 0.2, 2)
@@ -49,14 +49,31 @@ def jitter_light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
 def jitter_sharpness(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Sometimes defocus, add sensor noise, or compress as JPEG; shape kept."""
     if rng.random() < 0.3:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)), np.uint8)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)), np.uint8).reshape(
+            image.shape
+        )
     if rng.random() < 0.3:
         noise = rng.normal(0, rng.uniform(2, 10), image.shape).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.1:
         _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 85))])
-        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_ANYCOLOR), np.uint8).reshape(image.shape)
     return image
+
+
+def jitter_grey(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Vary an (H, W, 1) fluorescence or phase-contrast image: light, out-of-focus haze, focus, noise."""
+    out = image[..., 0]
+    if rng.random() < 0.25:
+        # What lies out of focus adds a smooth glow.
+        coarse = rng.uniform(0, rng.uniform(5, 60), (4, 4)).astype(np.float32)
+        haze = cv2.resize(coarse, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_CUBIC)
+        out = np.clip(out * np.float32(rng.uniform(0.7, 1.0)) + haze, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        gamma = float(np.exp(rng.normal(0, 0.35)))
+        table = np.clip(255 * np.linspace(0, 1, 256) ** gamma, 0, 255).astype(np.uint8)
+        out = np.asarray(cv2.LUT(out, table), np.uint8)
+    return jitter_sharpness(jitter_light(out[..., None], rng), rng).reshape(image.shape)
 
 
 def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -67,3 +84,39 @@ def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         image = np.asarray(cv2.merge([grey, grey, grey]), np.uint8)
     return jitter_sharpness(jitter_light(image, rng), rng)
+
+
+def overlap_cells(
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], pick: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+    """Lay copies of cells partly over other cells, as on thick smears. Image (H, W, 3).
+
+    Light passes both cells, so what they let through multiplies (Beer-Lambert). `pick`: which cells may be copied or
+    covered. Returns the image, the boxes with those added at the end, and of each added one the cell it copies.
+    """
+    light = np.percentile(image[::4, ::4].reshape(-1, 3), 97, axis=0).astype(np.float32) + 1
+    height, width = image.shape[:2]
+    image, added, sources = image.copy(), [], []
+    for _ in range(int(rng.integers(1, 4))):
+        above, below = (int(k) for k in rng.choice(pick, 2))
+        y0, x0, y1, x1 = np.round(boxes[above]).astype(int)
+        size = np.array([y1 - y0, x1 - x0])
+        if size.min() < 8 or y0 < 0 or x0 < 0 or y1 > height or x1 > width:
+            continue
+        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.45, 0.9)
+        middle = (boxes[below, :2] + boxes[below, 2:]) / 2
+        step = np.array([np.sin(angle), np.cos(angle)]) * reach * (boxes[below, 2:] - boxes[below, :2])
+        top, left = np.round(middle + step - size / 2).astype(int)
+        if top < 0 or left < 0 or top + size[0] > height or left + size[1] > width:
+            continue
+        passed = np.minimum((image[y0:y1, x0:x1].astype(np.float32) + 1) / light, 1)
+        disc = np.zeros((size[0], size[1]), np.float32)
+        at, axes = (int(size[1] // 2), int(size[0] // 2)), (int(size[1] // 2), int(size[0] // 2))
+        cv2.ellipse(disc, at, axes, 0, 0, 360, 1.0, -1)
+        disc = np.asarray(cv2.GaussianBlur(disc, (0, 0), 1.0), np.float32)[..., None]
+        under = image[top : top + size[0], left : left + size[1]]
+        under[:] = np.clip(under * (1 - disc + disc * passed), 0, 255).astype(np.uint8)
+        added.append([top, left, top + size[0], left + size[1]])
+        sources.append(above)
+    more = np.array(added, np.float32).reshape(-1, 4)
+    return image, np.vstack([boxes, more]).astype(np.float32), np.array(sources, np.int64)

@@ -11,146 +11,146 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.training.augment import draw_scale, jitter_colour
-from streamcount.training.dataset import Dataset, LabelledImage
-from streamcount.training.net import STRIDE_PX
+from streamcount.detection.prepare import prepare
+from streamcount.training.augment import draw_scale, jitter_colour, jitter_grey, overlap_cells
+from streamcount.training.data.labelled import Dataset, LabelledImage
+from streamcount.training.recipe import Recipe
+from streamcount.training.targets import Targets, box_targets, instance_targets
 
 PADDING_LEVEL = 128  # the grey beside an image; the detector pads with the same
-CACHE_SCALE = 1.5  # images are kept at this multiple of the net's scale, so that enlarging keeps detail
-SLIVER_PX, SLIVER_SHARE = 5.0, 0.2  # a cell cut to less by a crop is neither asked for nor punished
-UNSURE = 0.95  # a centre target that is no positive, and costs almost nothing as a negative
+CACHE_SCALE = 1.25  # images are kept at this multiple of the net's scale, so that enlarging keeps detail
+LEAST_STEPS = 25  # an epoch of a small set shows each image many times
+EMPTY_SHARE = 0.02  # of the canvases show light and noise, and no cell
+OVERLAP_SHARE = 0.25  # of the colour canvases get cells laid over each other
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image kept at CACHE_SCALE times the net's scale, and its boxes in its own pixels."""
+    """An image kept at CACHE_SCALE times the net's scale, its boxes in its own pixels, and its label image."""
 
     image: NDArray[np.uint8]
     boxes_px: NDArray[np.float32]
     class_ids: NDArray[np.int64]
+    labels: NDArray[np.uint16] | None = None
 
 
-def load_sample(item: LabelledImage, diameter_px: float) -> Sample:
-    """Read an image and bring its reference cell to CACHE_SCALE * ``diameter_px``."""
-    image = item.read()
-    scale = CACHE_SCALE * diameter_px / item.diameter_px
+@dataclass(frozen=True)
+class Canvas:
+    """A varied piece of a sample: pixels (S, S, channels), boxes before clipping and clipped, classes, and the label
+    image with the whole cells' areas where there are masks."""
+
+    image: NDArray[np.uint8]
+    boxes_px: NDArray[np.float32]
+    clipped_px: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    labels: NDArray[np.uint16] | None = None
+    areas_px: NDArray[np.float32] | None = None
+
+
+def load_sample(item: LabelledImage, recipe: Recipe) -> Sample:
+    """Read an image and bring its reference cell to CACHE_SCALE times the net's diameter."""
+    image = prepare(item.read(), recipe.channels, recipe.normalise)
+    scale = CACHE_SCALE * recipe.diameter_px / item.diameter_px
     size = (max(8, round(image.shape[1] * scale)), max(8, round(image.shape[0] * scale)))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     ratio = np.array([size[1] / image.shape[0], size[0] / image.shape[1]] * 2, np.float32)
-    return Sample(np.asarray(resized, np.uint8), item.boxes_px * ratio, item.class_ids)
+    labels = None
+    if recipe.instances and item.masks is not None:
+        masks = item.masks().astype(np.uint16)
+        labels = np.asarray(cv2.resize(masks, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint16)
+    pixels = np.asarray(resized, np.uint8).reshape(size[1], size[0], recipe.channels)
+    return Sample(pixels, item.boxes_px * ratio, item.class_ids, labels)
 
 
-def vary_sample(
-    sample: Sample, canvas_px: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-    """Scale, turn, flip, place on a square canvas and recolour.
-
-    Returns the (S, S, 3) uint8 canvas, (N, 4) boxes before clipping and (N, 4) boxes clipped to the part
-    of the image on the canvas.
-    """
-    stretch = np.exp(rng.normal(0, 0.03, 2))
-    scale = draw_scale(rng) / CACHE_SCALE * stretch
-    height, width = sample.image.shape[:2]
-    size = max(16, round(width * scale[1])), max(16, round(height * scale[0]))
-    shrinks = scale.max() < 1
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    image = np.asarray(cv2.resize(sample.image, size, interpolation=method), np.uint8)
-    boxes = sample.boxes_px * np.array([size[1] / height, size[0] / width] * 2, np.float32)
-    if rng.random() < 0.2:
-        image, boxes = rotate_freely(image, boxes, rng.uniform(-25, 25))
-    image, boxes = turn(image, boxes, int(rng.integers(8)))
-    image = jitter_colour(np.ascontiguousarray(image), rng)
-    canvas = np.full((canvas_px, canvas_px, 3), PADDING_LEVEL, np.uint8)
-    shape, offset, low, high = image.shape[:2], np.zeros(2, int), np.zeros(2, int), np.zeros(2, int)
+def vary_sample(sample: Sample, canvas_px: int, rng: np.random.Generator, overlaps: bool = False) -> Canvas:
+    """Scale, turn, flip, place on a square canvas and recolour; with `overlaps` sometimes lay cells over others."""
+    image, boxes, class_ids = sample.image, sample.boxes_px, sample.class_ids
+    if overlaps and len(boxes) > 1 and rng.random() < OVERLAP_SHARE:
+        common = np.bincount(class_ids).argmax()
+        image, boxes, copied = overlap_cells(image, boxes, np.flatnonzero(class_ids == common), rng)
+        class_ids = np.concatenate([class_ids, class_ids[copied]])
+    linear = _draw_turn(rng) * (draw_scale(rng) / CACHE_SCALE)
+    size = np.array(image.shape[:2], np.float64)
+    spread = np.abs(linear) @ size
+    offset, low, high = np.zeros(2), np.zeros(2), np.zeros(2)
     for axis in range(2):
-        spare = canvas_px - shape[axis]
+        spare = canvas_px - spread[axis]
         # Half of the images that fit start at the canvas corner, as frames do in the detector.
         corner = spare > 0 and rng.random() < 0.5
-        offset[axis] = 0 if corner else rng.integers(min(spare, 0), max(spare, 0) + 1)
-        low[axis], high[axis] = max(0, offset[axis]), min(canvas_px, offset[axis] + shape[axis])
-    part = image[low[0] - offset[0] : high[0] - offset[0], low[1] - offset[1] : high[1] - offset[1]]
-    canvas[low[0] : high[0], low[1] : high[1]] = part
-    moved = boxes + np.tile(offset, 2).astype(np.float32)
+        offset[axis] = 0 if corner else rng.uniform(min(spare, 0), max(spare, 0))
+        low[axis], high[axis] = max(0, offset[axis]), min(canvas_px, offset[axis] + spread[axis])
+    # From canvas to image: the image's middle lies in the middle of what it is spread over.
+    shift = offset + spread / 2 - linear @ (size / 2)
+    placed = _warp(image, linear, shift, canvas_px, cv2.INTER_LINEAR, PADDING_LEVEL)
+    grey = placed.shape[2] == 1
+    placed = jitter_grey(placed, rng) if grey else jitter_colour(placed, rng)
+    moved = _moved(boxes, linear, shift)
     clipped = np.hstack([np.clip(moved[:, :2], low, high), np.clip(moved[:, 2:], low, high)])
-    return canvas, moved.astype(np.float32), clipped.astype(np.float32)
+    labels = areas = None
+    if sample.labels is not None:
+        labels = _warp(sample.labels, linear, shift, canvas_px, cv2.INTER_NEAREST, 0)
+        whole = np.bincount(sample.labels.ravel(), minlength=len(class_ids) + 1)[1:]
+        areas = (whole * abs(np.linalg.det(linear))).astype(np.float32)
+    return Canvas(placed, moved, clipped.astype(np.float32), class_ids, labels, areas)
 
 
-def turn(
-    image: NDArray[np.uint8], boxes: NDArray[np.float32], way: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Apply one of the eight flips and quarter turns (``way`` 0..7) to an image and its boxes."""
+def _draw_turn(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A 2 x 2 matrix (y, x): one of the eight flips and quarter turns, a slight stretch, sometimes a free turn."""
+    matrix: NDArray[np.float64] = np.diag(np.exp(rng.normal(0, 0.03, 2)))
+    way = int(rng.integers(8))
     if way & 1:
-        boxes = boxes[:, [0, 3, 2, 1]] * [1, -1, 1, -1] + [0, image.shape[1], 0, image.shape[1]]
-        image = image[:, ::-1]
+        matrix = matrix @ np.diag([1.0, -1.0])
     if way & 2:
-        boxes = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [image.shape[0], 0, image.shape[0], 0]
-        image = image[::-1]
+        matrix = matrix @ np.diag([-1.0, 1.0])
     if way & 4:
-        image, boxes = image.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]]
-    return image, boxes.astype(np.float32)
+        matrix = matrix @ np.array([[0.0, 1.0], [1.0, 0.0]])
+    if rng.random() < 0.25:
+        angle = np.deg2rad(rng.uniform(-25, 25))
+        matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return matrix
 
 
-def rotate_freely(
-    image: NDArray[np.uint8], boxes: NDArray[np.float32], degrees: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Rotate about the centre; a box becomes the bounding box of its rotated inscribed ellipse."""
-    height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
-    grey = (PADDING_LEVEL,) * 3
-    out = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=grey)
-    half = (boxes[:, 2:] - boxes[:, :2]) / 2
-    xy = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, ::-1] @ matrix[:, :2].T + matrix[:, 2]
-    turned = np.sqrt(half**2 @ (np.array([[matrix[0, 0], matrix[0, 1]], [matrix[0, 1], matrix[0, 0]]]) ** 2))
-    centres = xy[:, ::-1]
-    return np.asarray(out, np.uint8), np.hstack([centres - turned, centres + turned]).astype(np.float32)
+def _warp(
+    image: NDArray[Any],
+    linear: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    canvas_px: int,
+    method: int,
+    beside: int,
+) -> NDArray[Any]:
+    """The image by canvas = linear @ image + shift, in (y, x) of pixel edges."""
+    scale = np.sqrt(abs(np.linalg.det(linear)))
+    if method == cv2.INTER_LINEAR and scale < 0.75:
+        # Four neighbours are too few to shrink by: blur away first what the canvas cannot show.
+        image = cv2.GaussianBlur(image, (0, 0), 0.45 / scale).reshape(image.shape)
+    # OpenCV takes (x, y) of pixel centres, which lie half a pixel from the edges.
+    moved = shift + linear @ np.array([0.5, 0.5]) - 0.5
+    swapped = linear[::-1, ::-1]
+    matrix = np.hstack([swapped, moved[::-1, None]])
+    shape = (canvas_px, canvas_px, *image.shape[2:])
+    colour = (beside,) * (image.shape[2] if image.ndim == 3 else 1)
+    warped = cv2.warpAffine(image, matrix, (canvas_px, canvas_px), flags=method, borderValue=colour)
+    return np.asarray(warped, image.dtype).reshape(shape)
 
 
-def draw_targets(
-    boxes: NDArray[np.float32],
-    clipped: NDArray[np.float32],
-    class_ids: NDArray[np.int64],
-    shape: tuple[int, int, int],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Draw the target maps at a quarter of the resolution.
+def _moved(
+    boxes: NDArray[np.float32], linear: NDArray[np.float64], shift: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The boxes about the moved ellipses that the boxes hold."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 @ linear.T + shift
+    half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (linear**2).T)
+    return np.hstack([centres - half, centres + half]).astype(np.float32)
 
-    ``shape`` is (h, w, C) of the centre map. Returns the centre map; (h, w, 5): log size (in px), offset
-    and the weight of both; and (h, w) the foreground, the union of the ellipses in the boxes.
-    """
-    height, width, _ = shape
-    centre = np.zeros(shape, np.float32)
-    regress = np.zeros((height, width, 5), np.float32)
-    foreground = np.zeros((height, width), np.uint8)
-    sides = clipped[:, 2:] - clipped[:, :2]
-    full = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3)
-    visible = (np.maximum(sides, 0) / full).prod(axis=1)
-    cut = (visible < 0.98) & ((sides.min(axis=1, initial=1e9) < SLIVER_PX) | (visible < SLIVER_SHARE))
-    for box, class_id, side, ignored in zip(clipped, class_ids, sides, cut, strict=True):
-        if side.min() < 1:
-            continue
-        middle = (box[:2] + box[2:]) / 2 / STRIDE_PX
-        cell = np.minimum(middle.astype(int), [height - 1, width - 1])
-        sigma = np.maximum(0.1 * side / STRIDE_PX, 0.55)
-        reach = np.ceil(3 * sigma).astype(int)
-        y0, x0 = np.maximum(cell - reach, 0)
-        y1, x1 = np.minimum(cell + reach + 1, [height, width])
-        dy, dx = np.arange(y0, y1)[:, None] - cell[0], np.arange(x0, x1)[None] - cell[1]
-        bell = np.exp(-(dy**2) / (2 * sigma[0] ** 2) - dx**2 / (2 * sigma[1] ** 2))
-        if ignored:
-            bell = UNSURE * (bell > 0.05)
-        window = centre[y0:y1, x0:x1, class_id]
-        np.maximum(window, bell, out=window)
-        semi = tuple(int(v) for v in np.maximum(side[::-1] / 2 / STRIDE_PX * 256, 1))
-        at = tuple(int(v) for v in (middle[::-1] - 0.5) * 256)
-        cv2.ellipse(foreground, at, semi, 0, 0, 360, 1, -1, shift=8)
-        if ignored:
-            continue
-        area = regress[y0:y1, x0:x1]
-        better = (bell > area[..., 4]) & (bell > 0.2)
-        area[..., 4][better] = bell[better]
-        area[..., :2][better] = np.log(side)
-        area[..., 2][better] = np.broadcast_to(middle[0] - cell[0] - dy, bell.shape)[better]
-        area[..., 3][better] = np.broadcast_to(middle[1] - cell[1] - dx, bell.shape)[better]
-    return centre, regress, foreground.astype(np.float32)
+
+def empty_canvas(canvas_px: int, channels: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """(S, S, channels) uneven light and noise: what a camera sees where there is no cell."""
+    coarse = rng.uniform(0, 40, (3, 3, channels)) + rng.uniform(0, 215, channels)
+    light = cv2.resize(coarse.astype(np.float32), (canvas_px, canvas_px), interpolation=cv2.INTER_CUBIC)
+    noise = rng.normal(0, rng.uniform(1, 30), (canvas_px, canvas_px, channels))
+    if rng.random() < 0.5:
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.5, 1.5)), np.float64)
+    shape = (canvas_px, canvas_px, channels)
+    return np.clip(light.reshape(shape) + noise.reshape(shape), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -158,54 +158,72 @@ class BatchMaker:
     """Makes the batches of an epoch; sample i of epoch e depends on (seed, e, i) alone, not on threads."""
 
     samples: tuple[Sample, ...]
+    shown: tuple[int, ...]
     classes: int
-    diameter_px: float
-    canvas_px: int
-    batch: int
-    seed: int
+    recipe: Recipe
     threads: int = 2
 
     def steps(self) -> int:
         """Batches per epoch."""
-        return max(1, len(self.samples) // self.batch)
+        return max(LEAST_STEPS, len(self.shown) // self.recipe.batch)
 
     def epoch(self, number: int) -> Iterator[tuple[NDArray[Any], ...]]:
         """Yield (image, centre, regress, foreground) batches, prepared ahead on threads."""
-        rng = np.random.default_rng([self.seed, number])
-        order = np.resize(rng.permutation(len(self.samples)), self.steps() * self.batch)
+        batch = self.recipe.batch
+        rng = np.random.default_rng([self.recipe.seed, number])
+        total = self.steps() * batch
+        rounds = -(-total // len(self.shown))
+        shown = np.array(self.shown)
+        order = np.concatenate([rng.permutation(shown) for _ in range(rounds)])[:total]
         with ThreadPoolExecutor(self.threads) as pool:
-            ahead = 3 * self.batch
+            ahead = 3 * batch
             pending = [pool.submit(self._make, number, i, int(k)) for i, k in enumerate(order[:ahead])]
-            for start in range(0, len(order), self.batch):
-                made = [future.result() for future in pending[: self.batch]]
-                pending = pending[self.batch :]
+            for start in range(0, len(order), batch):
+                made = [future.result() for future in pending[:batch]]
+                pending = pending[batch:]
                 following = start + ahead
                 pending += [
                     pool.submit(self._make, number, following + i, int(k))
-                    for i, k in enumerate(order[following : following + self.batch])
+                    for i, k in enumerate(order[following : following + batch])
                 ]
                 yield tuple(np.stack(column) for column in zip(*made, strict=True))
 
     def _make(self, epoch: int, position: int, index: int) -> tuple[NDArray[Any], ...]:
-        sample = self.samples[index]
-        rng = np.random.default_rng([self.seed, epoch, position])
-        canvas, boxes, clipped = vary_sample(sample, self.canvas_px, rng)
-        side = self.canvas_px // STRIDE_PX
-        centre, regress, foreground = draw_targets(
-            boxes, clipped, sample.class_ids, (side, side, self.classes)
-        )
-        regress[..., :2] -= np.log(self.diameter_px) * (regress[..., 4:] > 0)
-        return canvas, centre, regress, foreground[..., None]
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, epoch, position])
+        if rng.random() < EMPTY_SHARE:
+            nothing = np.empty((0, 4), np.float32)
+            ids = np.empty(0, np.int64)
+            canvas = Canvas(empty_canvas(recipe.canvas_px, recipe.channels, rng), nothing, nothing, ids)
+        else:
+            overlaps = recipe.channels == 3 and not recipe.instances
+            canvas = vary_sample(self.samples[index], recipe.canvas_px, rng, overlaps)
+        targets = self._targets(canvas)
+        return canvas.image, targets.centre, targets.regress, targets.foreground
+
+    def _targets(self, canvas: Canvas) -> Targets:
+        recipe = self.recipe
+        if canvas.labels is not None and canvas.areas_px is not None:
+            return instance_targets(
+                canvas.labels, canvas.areas_px, canvas.class_ids, self.classes, recipe.diameter_px
+            )
+        return box_targets(canvas.boxes_px, canvas.clipped_px, canvas.class_ids, self.classes,
+                           recipe.canvas_px, recipe.diameter_px)  # fmt: skip
 
 
-def make_batches(dataset: Dataset, diameter_px: float, canvas_px: int, batch: int, seed: int) -> BatchMaker:
+def make_batches(dataset: Dataset, recipe: Recipe) -> BatchMaker:
     """Load a dataset into memory at the net's scale and return the maker of its batches."""
     with ThreadPoolExecutor(2) as pool:
-        samples = tuple(pool.map(lambda item: load_sample(item, diameter_px), dataset.images))
+        samples = tuple(pool.map(lambda item: load_sample(item, recipe), dataset.images))
+    # A canvas shows only a part of a large image: such an image comes more often.
+    canvas = (CACHE_SCALE * recipe.canvas_px) ** 2
+    shown = [
+        i for i, s in enumerate(samples) for _ in range(max(1, round(s.image.shape[0] * s.image.shape[1] / canvas)))
+    ]  # fmt: skip
     # Images that show a rare class come twice an epoch; focal loss alone learns such classes late.
     counts = dataset.class_counts()
     rare = np.flatnonzero((counts > 0) & (counts < 0.1 * counts.max()))
-    shown = np.array([sum(bool((i.class_ids == c).any()) for i in dataset.images) for c in rare])
-    seldom = set(rare[shown < 0.5 * len(samples)].tolist())
-    again = tuple(s for s in samples if seldom & set(s.class_ids.tolist()))
-    return BatchMaker(samples + again, len(dataset.class_names), diameter_px, canvas_px, batch, seed)
+    holding = np.array([sum(bool((i.class_ids == c).any()) for i in dataset.images) for c in rare])
+    seldom = set(rare[holding < 0.5 * len(samples)].tolist())
+    again = [i for i, s in enumerate(samples) if seldom & set(s.class_ids.tolist())]
+    return BatchMaker(samples, (*shown, *again), len(dataset.class_names), recipe)

@@ -1,4 +1,4 @@
-"""From a trained net to a finished bundle: compile, choose thresholds, measure, write `model.toml`."""
+"""From a trained net to a finished bundle: compile, calibrate, choose thresholds, measure, write `model.toml`."""
 
 from __future__ import annotations
 
@@ -6,34 +6,51 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.detection.bundle import DENSE_DETECTION, Bundle, ClassInfo, InputInfo, load_bundle
-from streamcount.detection.tflite import TfliteConfig, padded
+from streamcount.detection.bundle import (
+    DENSE_DETECTION,
+    DENSE_INSTANCES,
+    Bundle,
+    ClassInfo,
+    CompiledForm,
+    InputInfo,
+    load_bundle,
+)
+from streamcount.detection.net import padded
+from streamcount.detection.postprocess import tempered
+from streamcount.detection.prepare import prepare
+from streamcount.detection.tflite import TfliteConfig
 from streamcount.training.batches import PADDING_LEVEL
-from streamcount.training.dataset import Dataset
-from streamcount.training.evaluate import (
+from streamcount.training.data.labelled import Dataset
+from streamcount.training.export import compile_float32, compile_int8, exportable
+from streamcount.training.judge import (
     ClassFigures,
     Found,
     class_columns,
     doubtful,
     figures,
     find_all,
+    fit_temperature,
     unbiased_thresholds,
 )
-from streamcount.training.export import as_probabilities, compile_float32, compile_int8
-from streamcount.training.loop import TrainingOptions
+from streamcount.training.judge.matching import match
 from streamcount.training.modelfile import write_model_file
+from streamcount.training.recipe import Recipe, multiple_px
+from streamcount.training.weights import save_weights
 
-NMS_IOU = 0.6
+NMS_IOU = 0.7
 TYPICAL_INPUTS = 64
+LEAST_FINDS = 50  # a class with fewer is calibrated with all the others
 PALETTE = ("#1f5fd0", "#12a04a", "#e0352b", "#b04ad0", "#e09a00", "#00a3a3", "#7a5230", "#666666")
+Figures = dict[str, dict[str, ClassFigures]]
 
 
 @dataclass(frozen=True)
@@ -60,63 +77,96 @@ class Parts:
 
 
 def make_bundle(
-    net: Any, parts: Parts, options: TrainingOptions, naming: Naming, output: Path, say: Callable[[str], None]
-) -> dict[str, dict[str, ClassFigures]]:
-    """Write OUTPUT/NAME.int8.tflite and OUTPUT/model.toml and return the figures: by form, then by class."""
-    exported = as_probabilities(net)
-    typical = typical_inputs(parts.train, options.diameter_px)
+    net: Any, parts: Parts, recipe: Recipe, naming: Naming, output: Path, say: Callable[[str], None]
+) -> Figures:
+    """Write the compiled forms, the weights and model.toml to OUTPUT; return the figures by form, then by class."""
+    exported = exportable(net)
+    typical = typical_inputs(parts.train, recipe)
     say("compiling to int8")
-    compiled, order = compile_int8(exported, typical)
-    draft = _draft(naming, parts.train, options, compiled, order)
-    measured: dict[str, dict[str, ClassFigures]] = {}
+    compiled = {"int8": compile_int8(exported, typical)}
+    say("compiling to float32")
+    compiled["float32"] = compile_float32(exported, typical[0])
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        say("choosing thresholds")
+        folder = Path(scratch) / naming.name
+        draft = _draft(naming, parts.train, recipe, compiled)
         _store(folder, draft, compiled)
-        thresholds = unbiased_thresholds(parts.calibration, _ranked(folder, parts.calibration))
-        final = _with_thresholds(draft, thresholds)
-        say("measuring int8")
+        say("calibrating and choosing thresholds")
+        final = calibrated(draft, parts.calibration, _ranked(folder, parts.calibration))
         _store(folder, final, compiled)
-        measured["int8"] = measure_bundle(folder, parts.val)
-        say("measuring float32")
-        as_float, float_order = compile_float32(exported, typical[0])
-        _store(folder, _as_form(final, as_float, float_order), as_float)
-        measured["float32"] = measure_bundle(folder, parts.val)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / final.file).write_bytes(compiled)
-    write_model_file(output, final, _story(parts, options, naming, len(compiled)), measured)
+        save_weights(net, folder)
+        measured: Figures = {}
+        for form in compiled:
+            say(f"measuring {form}")
+            measured[form] = measure_bundle(folder, parts.val, form=form)
+        write_model_file(folder, final, _story(parts, recipe, naming, compiled), measured)
+        output.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            shutil.copyfile(path, output / path.name)
     return measured
 
 
 def measure_bundle(
-    folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None
+    folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None, *, form: str = "int8"
 ) -> dict[str, ClassFigures]:
     """Figures of a bundle on labelled images of unknown pixel size."""
-    ranked = _ranked(folder, dataset, tick)
-    return figures(dataset, ranked, counted(folder, dataset, tick))
+    return figures(dataset, _ranked(folder, dataset, form, tick), counted(folder, dataset, tick, form=form))
 
 
-def counted(folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None) -> list[Found]:
+def counted(
+    folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None, *, form: str = "int8"
+) -> list[Found]:
     """What the bundle finds by its own thresholds."""
-    detector = TfliteConfig(model=str(folder)).build()
+    detector = TfliteConfig.model_validate({"model": str(folder), "form": form}).build()
     return find_all(detector, dataset, _columns(folder, dataset), tick)
 
 
-def typical_inputs(dataset: Dataset, diameter_px: float) -> list[NDArray[np.uint8]]:
+def calibrated(bundle: Bundle, dataset: Dataset, ranked: list[Found]) -> Bundle:
+    """The bundle with temperatures that make its probabilities true on `dataset`, and thresholds of these
+    probabilities that make its counts unbiased. `ranked`: what it finds there, the doubtful too."""
+    right = []
+    for image, found in zip(dataset.images, ranked, strict=True):
+        hit, _ = match(image, found)
+        labels = np.append(image.class_ids, -1)[hit]
+        right.append(labels == found.class_ids)
+    scores = np.concatenate([found.scores for found in ranked])
+    ids, correct = np.concatenate([found.class_ids for found in ranked]), np.concatenate(right)
+    temperatures = []
+    for class_id in range(len(bundle.classes)):
+        own = ids == class_id
+        enough = own if own.sum() >= LEAST_FINDS else np.ones(len(ids), np.bool_)
+        temperatures.append(round(fit_temperature(scores[enough], correct[enough]), 3))
+    corrected = [
+        replace(found, scores=tempered(found.scores, np.array(temperatures, np.float32)[found.class_ids]))
+        for found in ranked
+    ]
+    thresholds = unbiased_thresholds(dataset, corrected)
+    classes = tuple(
+        msgspec.structs.replace(info, threshold=threshold, temperature=temperature)
+        for info, threshold, temperature in zip(bundle.classes, thresholds, temperatures, strict=True)
+    )
+    return msgspec.structs.replace(bundle, classes=classes)
+
+
+def typical_inputs(dataset: Dataset, recipe: Recipe) -> list[NDArray[np.uint8]]:
     """Some of the images as the detector would feed them, evenly picked."""
     step = max(1, len(dataset.images) // TYPICAL_INPUTS)
     inputs = []
     for item in dataset.images[::step][:TYPICAL_INPUTS]:
-        image = item.read()
-        scale = diameter_px / item.diameter_px
+        image = prepare(item.read(), recipe.channels, recipe.normalise)
+        scale = recipe.diameter_px / item.diameter_px
         size = max(8, round(image.shape[1] * scale)), max(8, round(image.shape[0] * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        inputs.append(padded(np.asarray(cv2.resize(image, size, interpolation=method)), 32, PADDING_LEVEL))
+        scaled = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+        pixels = scaled.reshape(size[1], size[0], recipe.channels)
+        inputs.append(padded(pixels, multiple_px(recipe), PADDING_LEVEL))
     return inputs
 
 
-def _ranked(folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None) -> list[Found]:
-    return find_all(doubtful(str(folder), load_bundle(str(folder))), dataset, _columns(folder, dataset), tick)
+def _ranked(
+    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
+) -> list[Found]:
+    detector = doubtful(str(folder), load_bundle(str(folder)), form)
+    return find_all(detector, dataset, _columns(folder, dataset), tick)
 
 
 def _columns(folder: Path, dataset: Dataset) -> list[int]:
@@ -125,9 +175,10 @@ def _columns(folder: Path, dataset: Dataset) -> list[int]:
     return columns if columns is not None else list(range(len(bundle.classes)))
 
 
-def _draft(
-    naming: Naming, train: Dataset, options: TrainingOptions, compiled: bytes, order: tuple[str, ...]
-) -> Bundle:
+Compiled = dict[str, tuple[bytes, tuple[str, ...]]]
+
+
+def _draft(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -> Bundle:
     classes = tuple(
         ClassInfo(
             name=name,
@@ -139,48 +190,39 @@ def _draft(
         )
         for i, name in enumerate(naming.class_names)
     )
+    forms = {
+        form: CompiledForm(
+            file=f"{naming.name}.{form}.tflite", sha256=hashlib.sha256(content).hexdigest(), outputs=order
+        )
+        for form, (content, order) in compiled.items()
+    }
     return Bundle(
         name=naming.name,
-        task=DENSE_DETECTION,
-        file=f"{naming.name}.int8.tflite",
-        sha256=hashlib.sha256(compiled).hexdigest(),
+        task=DENSE_INSTANCES if recipe.instances else DENSE_DETECTION,
         nms_iou=NMS_IOU,
-        outputs=order,
+        forms=forms,
         input=InputInfo(
             reference_class=naming.class_names[naming.reference_class],
-            cell_diameter_px=options.diameter_px,
+            cell_diameter_px=recipe.diameter_px,
             cell_diameter_um=naming.cell_diameter_um,
+            channels=recipe.channels,
+            multiple_px=multiple_px(recipe),
             padding_level=PADDING_LEVEL,
+            normalise=recipe.normalise,
+            usual_diameter_px=round(float(np.median([i.diameter_px for i in train.images])), 1),
         ),
         classes=classes,
     )
 
 
-def _with_thresholds(bundle: Bundle, thresholds: list[float]) -> Bundle:
-    import msgspec
-
-    classes = tuple(
-        msgspec.structs.replace(info, threshold=value)
-        for info, value in zip(bundle.classes, thresholds, strict=True)
-    )
-    return msgspec.structs.replace(bundle, classes=classes)
-
-
-def _as_form(bundle: Bundle, compiled: bytes, order: tuple[str, ...]) -> Bundle:
-    import msgspec
-
-    digest = hashlib.sha256(compiled).hexdigest()
-    return msgspec.structs.replace(bundle, sha256=digest, outputs=order, file="float32.tflite")
-
-
-def _store(folder: Path, bundle: Bundle, compiled: bytes) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / bundle.file).write_bytes(compiled)
+def _store(folder: Path, bundle: Bundle, compiled: Compiled) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for form, (content, _) in compiled.items():
+        (folder / bundle.forms[form].file).write_bytes(content)
     write_model_file(folder, bundle, {}, {})
 
 
-def _story(parts: Parts, options: TrainingOptions, naming: Naming, size_bytes: int) -> dict[str, Any]:
+def _story(parts: Parts, recipe: Recipe, naming: Naming, compiled: Compiled) -> dict[str, Any]:
     return {
         "licence": naming.licence,
         "provenance": naming.provenance,
@@ -188,8 +230,6 @@ def _story(parts: Parts, options: TrainingOptions, naming: Naming, size_bytes: i
         "images_for_thresholds": len(parts.calibration.images),
         "images_for_figures": len(parts.val.images),
         "command": naming.command,
-        "seed": options.seed,
-        "epochs": options.epochs,
-        "width": options.width,
-        "size_bytes": size_bytes,
+        **recipe.described(),
+        "size_bytes": len(compiled["int8"][0]),
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamcount.detection.base import Detector
 from streamcount.detection.bundle import Bundle
 from streamcount.detection.tflite import TfliteConfig
-from streamcount.training.dataset import Dataset, LabelledImage
+from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.types import Detections, Frame, FrameMetadata
 
 ANY_CLASS = "any cell"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.detection.runtime import new_interpreter
 from streamcount.errors import TrainingError
+
+Size: TypeAlias = tuple[int | None, int | None]
+ANY_SIZE: Size = (None, None)
 
 
 def as_probabilities(net: Any) -> Any:
@@ -29,11 +32,35 @@ def as_probabilities(net: Any) -> Any:
     )
 
 
-def compile_int8(net: Any, typical: list[NDArray[np.uint8]]) -> tuple[bytes, tuple[str, ...]]:
+def exportable(net: Any) -> Any:
+    """`as_probabilities` of the same net with its doubling layers in a form that knows no sizes.
+
+    Keras doubles by a resize to a size that, in a net of free size, must be computed as it runs; this breaks the
+    compiled graph into three parts and leaves operations to slow kernels. Four copies in the channels, moved into
+    space, give the very same numbers.
+    """
+    import keras
+    import tensorflow as tf
+
+    class Doubled(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, features: Any) -> Any:
+            return tf.nn.depth_to_space(tf.concat([features] * 4, axis=-1), 2)
+
+    def without_size(layer: Any) -> Any:
+        return Doubled(name=layer.name) if isinstance(layer, keras.layers.UpSampling2D) else layer
+
+    changed = keras.models.clone_model(net, clone_function=without_size)
+    changed.set_weights(net.get_weights())
+    return as_probabilities(changed)
+
+
+def compile_int8(
+    net: Any, typical: list[NDArray[np.uint8]], size_px: Size = ANY_SIZE
+) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of the full int8 .tflite file and the names of its outputs in the file's order.
 
-    typical: (1, H, W, 3) uint8 inputs, some fifty, whose activations set the scales. Any input size can be
-    set by `resize_tensor_input` afterwards.
+    typical: (1, H, W, channels) uint8 inputs, some fifty, whose activations set the scales. Of ANY_SIZE, the input's
+    size can be set by `resize_tensor_input` afterwards; else it is (height, width).
     """
     import tensorflow as tf
 
@@ -48,13 +75,15 @@ def compile_int8(net: Any, typical: list[NDArray[np.uint8]]) -> tuple[bytes, tup
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8
 
-    compiled = _convert(net, full_int8)
+    compiled = _convert(net, full_int8, size_px)
     return compiled, output_order(compiled, net, typical[0])
 
 
-def compile_float32(net: Any, typical: NDArray[np.uint8]) -> tuple[bytes, tuple[str, ...]]:
-    """Return the bytes of the float32 .tflite file, to compare with, and its outputs' names in order."""
-    compiled = _convert(net, lambda converter: None)
+def compile_float32(
+    net: Any, typical: NDArray[np.uint8], size_px: Size = ANY_SIZE
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of the float32 .tflite file and the names of its outputs in the file's order."""
+    compiled = _convert(net, lambda converter: None, size_px)
     return compiled, output_order(compiled, net, typical)
 
 
@@ -85,13 +114,13 @@ def output_order(compiled: bytes, net: Any, batch: NDArray[np.uint8]) -> tuple[s
     return tuple(order)
 
 
-def _convert(net: Any, configure: Callable[[Any], None]) -> bytes:
-    """Convert the net with free height and width and its weights frozen in."""
+def _convert(net: Any, configure: Callable[[Any], None], size_px: Size) -> bytes:
+    """Convert the net with its weights frozen in."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32, name="image")]
+        input_signature=[tf.TensorSpec((1, *size_px, net.inputs[0].shape[-1]), tf.float32, name="image")]
     )
     def infer(image: Any) -> Any:
         return net(image, training=False)

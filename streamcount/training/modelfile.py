@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from streamcount.detection.bundle import MODEL_FILE, Bundle, load_bundle
 from streamcount.training.evaluate import ClassFigures
 
@@ -23,22 +25,14 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
     lines = [
         "# Written by `streamcount train`; figures also by `streamcount evaluate --record`.",
         *_pairs({
-            "name": bundle.name, "task": bundle.task, "file": bundle.file, "sha256": bundle.sha256,
-            "nms_iou": bundle.nms_iou, "outputs": list(bundle.outputs),
+            "name": bundle.name, "task": bundle.task, "nms_iou": bundle.nms_iou,
         }),
-        "", "[input]",
-        *_pairs({
-            "reference_class": info.reference_class, "cell_diameter_px": info.cell_diameter_px,
-            "cell_diameter_um": info.cell_diameter_um, "channels": info.channels,
-            "multiple_px": info.multiple_px,             "padding_level": info.padding_level,
-        }),
+        "", "[input]", *_pairs(msgspec.structs.asdict(bundle.input)),
     ]  # fmt: skip
+    for name, form in bundle.forms.items():
+        lines += ["", f"[forms.{name}]", *_pairs(msgspec.structs.asdict(form))]
     for one in bundle.classes:
-        table = {
-            "name": one.name, "threshold": one.threshold, "relative_diameter": one.relative_diameter,
-            "abnormal": one.abnormal, "color": one.color, "label": one.label,
-        }  # fmt: skip
-        lines += ["", "[[classes]]", *_pairs(table)]
+        lines += ["", "[[classes]]", *_pairs(msgspec.structs.asdict(one))]
     if training:
         lines += ["", "[training]", *_pairs(training)]
     for form, classes in measured.items():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.detection.postprocess import iou_matrix
-from streamcount.training.dataset import Dataset, LabelledImage
+from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.training.evaluate import Found
 
 SHORTEST_SIDE_PX = 560

@@ -38,6 +38,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     areas_px: (N,) float32, area of the cell in square pixels.
     class_probabilities: (N, C) float32, one column a class of `model.class_names`.
     labels: optional (H, W) uint16 label image; cell i has the value i + 1, background 0.
+    foreground_fraction: share of the frame that is cell (confluence), in [0, 1]; None where the detector cannot tell.
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
     """
 
@@ -50,6 +51,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     class_probabilities: Float32Array
     labels: NDArray[np.uint16] | None = None
     quality: tuple[str, ...] = ()
+    foreground_fraction: float | None = None
 
     def __len__(self) -> int:
         return len(self.centroids_px)

@@ -14,9 +14,11 @@ CONTENT = b"no real model"
 MODEL = """
 name = "small"
 task = "dense-detection"
+nms_iou = 0.6
+
+[forms.int8]
 file = "small.tflite"
 sha256 = "{sha256}"
-nms_iou = 0.6
 outputs = ["centre", "foreground", "log_size", "offset"]
 
 [input]
@@ -87,7 +89,7 @@ def test_a_missing_model_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("threshold = 0.4", "", "threshold"),
+        ("threshold = 0.4", "threshold = 'high'", "threshold"),
         ("nms_iou = 0.6", "nms_iou = [", "not valid"),
         ('"dense-detection"', '"segmentation"', "dense-detection"),
         ('reference_class = "red"', 'reference_class = "blue"', "reference_class"),
@@ -103,6 +105,11 @@ def test_a_wrong_model_file_says_what_is_wrong(folder: Path, old: str, new: str,
 def test_bytes_that_are_no_model_are_refused_when_the_detector_is_built(folder: Path) -> None:
     with pytest.raises(ModelError, match="cannot read the model"):
         TfliteConfig(model=str(folder)).build()
+
+
+def test_a_form_that_is_not_there_is_refused_with_those_that_are(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no float32 form; it has int8"):
+        TfliteConfig(model=str(folder), form="float32").build()
 
 
 def test_a_threshold_for_an_unknown_class_is_refused(folder: Path) -> None:

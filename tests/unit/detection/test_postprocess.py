@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from streamcount.detection.postprocess import (
     Cells,
     Maps,
     QuantisedMap,
+    Rules,
     decode,
     iou_matrix,
     label_image,
@@ -16,7 +19,7 @@ from streamcount.detection.postprocess import (
 )
 
 DIAMETER_PX = 40.0
-THRESHOLDS = np.array([0.5, 0.3], np.float32)
+RULES = Rules(np.array([0.5, 0.3], np.float32), np.ones(2, np.float32), DIAMETER_PX, 0.6)
 
 
 def make_maps(peaks: list[tuple[int, int, int, float, float]], shape: tuple[int, int] = (32, 32)) -> Maps:
@@ -38,7 +41,7 @@ def quantise(values: np.ndarray, scale: float, zero: int) -> QuantisedMap:
 
 
 def read(maps: Maps, shape_px: tuple[int, int] = (128, 128)) -> Cells:
-    return decode(maps, THRESHOLDS, DIAMETER_PX, 0.6, shape_px)
+    return decode(maps, RULES, shape_px)
 
 
 def test_a_peak_becomes_a_box_at_its_place_and_size() -> None:
@@ -65,6 +68,17 @@ def test_the_same_maps_as_uint8_give_the_same_cells() -> None:
 def test_each_class_has_its_own_threshold() -> None:
     cells = read(make_maps([(5, 5, 0, 0.4, 1), (25, 25, 1, 0.4, 1)]))
     assert cells.class_ids.tolist() == [1]
+
+
+def test_a_temperature_makes_a_score_surer_or_less_sure() -> None:
+    maps = make_maps([(5, 5, 0, 0.8, 1), (25, 25, 0, 0.6, 1)])
+    rules = replace(RULES, temperatures=np.array([2.0, 1.0], np.float32))
+    assert decode(maps, rules, (128, 128)).scores.tolist() == pytest.approx([2 / 3, 0.5505], abs=1e-3)
+    sure = replace(RULES, temperatures=np.array([0.5, 1.0], np.float32))
+    assert decode(maps, sure, (128, 128)).scores.tolist() == pytest.approx([16 / 17, 9 / 13], abs=1e-3)
+    # 0.6 at a temperature of 2 is 0.55, below the threshold.
+    strict = replace(rules, thresholds=np.array([0.56, 0.3], np.float32))
+    assert len(decode(maps, strict, (128, 128))) == 1
 
 
 def test_a_plateau_of_equal_peaks_is_one_cell() -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcount.detection.tflite import TfliteConfig, TfliteDetector, to_rgb8
+from streamcount.detection.tflite import TfliteConfig, TfliteDetector, counted
 from streamcount.errors import FrameError
 from streamcount.types import Detections, Frame, FrameMetadata
 
@@ -112,21 +112,45 @@ def test_labels_number_the_cells_in_order(scaled: TfliteDetector) -> None:
     assert found.labels[at[:, 0], at[:, 1]].tolist() == list(range(1, len(found) + 1))
 
 
-@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 3)])
-def test_sixteen_bits_are_stretched_and_grey_is_repeated(shape: tuple[int, ...]) -> None:
-    image = np.random.default_rng(0).integers(1000, 3000, shape).astype(np.uint16)
-    out = to_rgb8(image)
-    assert out.shape == (48, 64, 3)
-    assert out.dtype == np.uint8
-    assert out.min() == 0
-    assert out.max() == 255
-
-
 def test_a_scale_that_makes_a_frame_huge_is_refused() -> None:
     tiny = TfliteConfig(model="blood-smear", cell_diameter_px=4).build()
     with pytest.raises(FrameError, match="cell_diameter_px") as caught:
-        tiny.detect(frame(np.zeros((480, 640, 3), np.uint8)))
+        tiny.detect(frame(np.zeros((960, 1280, 3), np.uint8)))
     assert caught.value.reason == "too-large"
+
+
+def test_a_large_frame_goes_through_in_tiles_and_nothing_changes(
+    scaled: TfliteDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = frame(smear(1500, 2100)[0])
+    monkeypatch.setattr("streamcount.detection.net.LARGEST_PASS_PX", 10**9)
+    whole = scaled.detect(large, labels=True)
+    monkeypatch.setattr("streamcount.detection.net.LARGEST_PASS_PX", 500_000)
+    tiled = scaled.detect(large, labels=True)
+    assert len(whole) > 200
+    assert same(whole, tiled)
+    assert np.array_equal(whole.labels, tiled.labels)
+
+
+def test_cells_at_the_edge_count_by_the_rule() -> None:
+    boxes = np.array(
+        [[10, 10, 20, 20], [0, 10, 9, 20], [10, 0, 20, 9], [90, 10, 100, 20], [10, 90, 20, 100]], np.float32
+    )
+    assert counted(boxes, (100, 100), "all").tolist() == [True] * 5
+    assert counted(boxes, (100, 100), "whole").tolist() == [True, False, False, False, False]
+    assert counted(boxes, (100, 100), "counting-frame").tolist() == [True, True, True, False, False]
+
+
+def test_labels_are_numbered_anew_without_the_cells_at_the_edge(scaled: TfliteDetector) -> None:
+    image = smear(480, 640)[0][28:, 28:]
+    every = scaled.detect(frame(image), labels=True)
+    whole = TfliteConfig(model="blood-smear", cell_diameter_px=DIAMETER_PX, border="whole").build()
+    some = whole.detect(frame(image), labels=True)
+    assert 0 < len(some) < len(every)
+    assert some.labels is not None
+    assert some.labels.max() == len(some)
+    at = some.centroids_px.astype(int)
+    assert some.labels[at[:, 0], at[:, 1]].tolist() == list(range(1, len(some) + 1))
 
 
 @pytest.mark.skipif(not VAL.is_dir(), reason="the real images lie beside the project, in ../shared/data")
@@ -134,7 +158,8 @@ def test_real_images_reach_the_figures_of_the_card() -> None:
     pytest.importorskip("faster_coco_eval", reason="needs the `train` extra")
     from streamcount.detection.bundle import find_bundle
     from streamcount.training.compile import measure_bundle
-    from streamcount.training.dataset import Dataset, read_class_names, read_yolo_part
+    from streamcount.training.data.labelled import Dataset
+    from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
 
     whole = read_yolo_part(VAL, read_class_names(VAL))
     some = Dataset(whole.images[::6], whole.class_names)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from streamcount.errors import TrainingError
-from streamcount.training.dataset import Dataset, read_class_names, read_yolo_part, split_calibration
+from streamcount.training.data.labelled import Dataset, split_calibration
+from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
 
 NAMES = ("pale", "dark")
 

@@ -19,7 +19,8 @@ from streamcount.detection.tflite import ThreadedNet
 from streamcount.errors import TrainingError
 from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.compile import typical_inputs
-from streamcount.training.dataset import Dataset, read_class_names, read_yolo_part
+from streamcount.training.data.labelled import Dataset
+from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
 from streamcount.training.evaluate import Found, figures, unbiased_thresholds
 from streamcount.training.export import as_probabilities, compile_float32, compile_int8
 from streamcount.training.loop import TrainingOptions, fit

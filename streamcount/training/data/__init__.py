@@ -1,0 +1,1 @@
+"""Labelled images: reading them, checking them, splitting them, making them."""
