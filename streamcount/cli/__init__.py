@@ -13,9 +13,12 @@ from streamcount.cli.count import count
 from streamcount.cli.data import data
 from streamcount.cli.dead_letters import dead_letters
 from streamcount.cli.demo import demo
+from streamcount.cli.evaluate import evaluate
+from streamcount.cli.export import export
+from streamcount.cli.model import model
 from streamcount.cli.schema import schema
 from streamcount.cli.topics import topics
-from streamcount.cli.train import evaluate, train
+from streamcount.cli.train import train
 from streamcount.cli.watch import watch
 from streamcount.cli.worker import worker
 from streamcount.errors import StreamcountError
@@ -51,11 +54,14 @@ for command, panel in (
     (dead_letters, "Kafka"),
     (train, "Models"),
     (evaluate, "Models"),
+    (export, "Models"),
     (check_config, "Reference"),
     (schema, "Reference"),
 ):
-    app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, count))(command)
-app.add_typer(data, rich_help_panel="Models")
+    app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, export, count))(command)
+
+for group, name in ((model, "model"), (data, "data")):
+    app.add_typer(group, name=name, rich_help_panel="Models")
 
 
 @app.callback(invoke_without_command=True)

@@ -16,7 +16,6 @@ from streamcount.errors import ExitCode, TrainingError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streamcount.training.data.check import PartSummary, Problem
     from streamcount.training.data.labelled import Dataset, LabelledImage
     from streamcount.training.data.read import ReadOptions
 
@@ -32,9 +31,6 @@ Formats are recognised: YOLO text, Pascal VOC, COCO, label images, points, Cell 
 From a video to a model: `streamcount data extract film.mp4 --output mine`, correct the labels,
 `streamcount data check mine`, `streamcount data split mine`, `streamcount train mine --output models/mine`.""",
 )
-
-TOLD_PLACES = 5
-MOST_SIZES = 4
 
 
 class By(StrEnum):
@@ -102,6 +98,7 @@ def check(
     """
     from rich.console import Console
 
+    from streamcount.cli._data_tables import print_problems, print_summary
     from streamcount.training.data.check import duplicate_problems, label_problems
     from streamcount.training.data.duplicates import fingerprints, near_duplicates
 
@@ -112,8 +109,8 @@ def check(
     with _bar(told, "near-duplicates") as progress:
         pairs = near_duplicates(fingerprints([image.path for _, image in named], progress))
     problems = [*label_problems(parts, folder), *duplicate_problems(named, pairs, folder)]
-    _print_summary(folder, parts)
-    _print_problems(problems, all_files)
+    print_summary(folder, parts)
+    print_problems(problems, all_files)
     if pictures is not None:
         _write_sheets(parts, pictures, samples)
         told.print(f"Wrote {len(parts)} contact sheets to {pictures}.", markup=False)
@@ -325,53 +322,6 @@ def _parts(folder: Path, split: Path | None, options: ReadOptions) -> dict[str, 
     if split is None and len(folders_of(folder)) == 1 and not (folder / SPLIT_NAME).is_file():
         return {".": read_folders(folder, options)[0]}
     return read_parts_unmeasured(folder, split, options)
-
-
-def _print_summary(folder: Path, parts: dict[str, Dataset]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from streamcount.training.data.check import summarise
-
-    table = Table(title=folder.resolve().name, box=box.SIMPLE_HEAD)
-    table.add_column("")
-    summaries: dict[str, PartSummary] = {name: summarise(part) for name, part in parts.items()}
-    for name in summaries:
-        table.add_column("all" if name == "." else name, justify="right")
-    rows: list[tuple[str, Callable[[PartSummary], str]]] = [("images", lambda s: str(s.images))]
-    for class_name in next(iter(parts.values())).class_names:
-        rows.append((class_name, lambda s, c=class_name: str(s.cells[c])))  # type: ignore[misc]
-    rows += [
-        ("every cell labelled", lambda s: "yes" if s.complete else "no"),
-        ("cells, px (5, 50, 95 %)", lambda s: " ".join(f"{d:.0f}" for d in s.diameters_px)),
-        ("sizes, px", lambda s: _most([f"{w}x{h}: {n}" for (w, h), n in s.sizes])),
-        ("sources", lambda s: _most([f"{name}: {n}" for name, n in s.sources.items()])),
-    ]
-    for title, tell in rows:
-        table.add_row(title, *(tell(summary) for summary in summaries.values()))
-    Console().print(table)
-
-
-def _most(entries: list[str]) -> str:
-    further = len(entries) - MOST_SIZES
-    return "\n".join(entries[:MOST_SIZES] + ([f"and {further} more"] if further > 0 else []))
-
-
-def _print_problems(problems: list[Problem], all_files: bool) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not problems:
-        console.print("Nothing found wrong.")
-    for problem in problems:
-        style = "bold red" if problem.fatal else "yellow"
-        console.print(f"{problem.count} {problem.what}", style=style, markup=False, highlight=False)
-        shown = problem.places if all_files else problem.places[:TOLD_PLACES]
-        for place in shown:
-            console.print(f"    {place}", markup=False, highlight=False, soft_wrap=True)
-        if len(problem.places) > len(shown):
-            console.print(f"    and {len(problem.places) - len(shown)} more files (--all names them)")
 
 
 def _write_sheets(parts: dict[str, Dataset], folder: Path, samples: int) -> None:

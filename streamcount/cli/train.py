@@ -1,32 +1,20 @@
-"""`streamcount train` and `streamcount evaluate`: make a model from labelled images, judge any detector."""
+"""`streamcount train`: make a model from labelled images."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
-from streamcount.errors import ConfigurationError, TrainingError
+from streamcount.cli._figures import describe, print_figures, progress_bar
+from streamcount.errors import TrainingError
 
 if TYPE_CHECKING:
-    from streamcount.detection.base import Detector
     from streamcount.training.compile import Parts
-    from streamcount.training.data.labelled import Dataset
-    from streamcount.training.evaluate import ClassFigures, Found
 
 
 class Task(StrEnum):
@@ -64,9 +52,6 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-Part = Annotated[
-    Path, typer.Argument(help="A part such as DATA/val, with images/ and labels/.", show_default=False)
-]
 
 
 def train(
@@ -74,8 +59,8 @@ def train(
     output: Annotated[Path, _option("Folder of the bundle to write; its name is the model's.")],
     parent: Annotated[
         str,
-        _option(
-            "Model whose backbone is kept: a few dozen images then do. By name or folder.",
+        typer.Option(
+            "--from", help="Model whose backbone is kept: a few dozen images then do. By name or folder."
         ),
     ] = "",
     images: Annotated[
@@ -116,7 +101,9 @@ def train(
     learning_rate: Annotated[
         float | None, _option("Highest rate, after a warm-up [default: 0.002, 0.001 with --from].", min=1e-6)
     ] = None,
-    data_format: Annotated[str | None, _option("Format of the labels [default: recognised].")] = None,
+    data_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the labels [default: recognised].")
+    ] = None,
     split: Annotated[Path | None, _option("Split file [default: DATA/split.json].")] = None,
     licence: Annotated[str, _option("Licence of the data, kept in model.toml.")] = "unknown",
     provenance: Annotated[str, _option("Where the data is from, kept in model.toml.")] = "unknown",
@@ -158,92 +145,20 @@ def train(
             "seed": seed, "width": recipe.width, "diameter": recipe.diameter_px, "cell-um": cell_um,
             "reference": reference, "names": names, "abnormal": abnormal, "colour": colour and colour.value,
             "normalise": normalise and normalise.value, "backbone": backbone, "batch": batch,
-            "canvas": recipe.canvas_px, "learning-rate": recipe.learning_rate, "data-format": data_format,
+            "canvas": recipe.canvas_px, "learning-rate": recipe.learning_rate, "format": data_format,
             "split": split and split.name, "licence": licence, "provenance": provenance,
         }),
     )  # fmt: skip
     state = work or Path(".training") / naming.name
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task("training", total=None, note="")
         net = fit(parts.train, recipe, state, lambda done, total, loss: progress.update(
             bar, completed=done, total=total, note=f"loss {loss:.3f}"))  # fmt: skip
     with console.status("compiling") as status:
         measured = make_bundle(net, parts, recipe, naming, output, status.update)
     for form, figures in measured.items():
-        _print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
+        print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
     console.print(f"Wrote {output}. The state in {state} is not needed any more.")
-
-
-def evaluate(
-    data: Part,
-    model: Annotated[str, _option("Name or folder of a model bundle.")] = "",
-    detector: Annotated[
-        str, _option("A detector without model, such as `watershed`, in place of --model.")
-    ] = "",
-    pictures: Annotated[Path | None, _option("Folder for pictures of the worst images.")] = None,
-    worst: Annotated[int, _option("How many pictures.", min=1)] = 20,
-    record: Annotated[str, _option("Bundle into whose model.toml the figures are written too.")] = "",
-) -> None:
-    """Judge a detector on labelled images: average precision by class, and the error of its counts.
-
-    Counts are judged by image: MAE is the mean absolute error in cells, bias the mean error with its sign,
-    MAPE the mean of error over truth. The detector is told nothing about the images' scale.
-
-    Example: `streamcount evaluate smears/val --model blood-smear --pictures worst/`
-    """
-    if bool(model) == bool(detector):
-        raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
-    from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
-    from streamcount.training.modelfile import record_figures
-
-    console = Console(stderr=True)
-    with console.status("reading the data"):
-        dataset = read_yolo_part(data, read_class_names(data))
-    _describe(console, data.name, dataset)
-    with _progress(console) as progress:
-        task = progress.add_task("detecting", total=None, note="")
-        measured, finds = _judge(dataset, model, detector, lambda: progress.update(task, advance=1))
-    _print_figures(f"{model or detector} on {data.name}", measured)
-    if record:
-        from streamcount.detection.bundle import find_bundle, load_bundle
-
-        same = bool(model) and load_bundle(model).name == load_bundle(record).name
-        record_figures(find_bundle(record), detector or ("int8" if same else Path(model).name), measured)
-    if pictures is not None:
-        from streamcount.training.pictures import write_worst
-
-        console.print(f"Wrote {len(write_worst(dataset, finds, pictures, worst))} pictures to {pictures}.")
-
-
-def build_detector(kind: str) -> Detector:
-    """The detector of a kind, with its defaults. Raises ConfigurationError naming the kinds there are."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from streamcount.detection import DetectorConfig
-
-    try:
-        return TypeAdapter(DetectorConfig).validate_python({"kind": kind}).build()
-    except ValidationError as error:
-        raise ConfigurationError(f"There is no detector {kind!r}: {error.errors()[0]['msg']}.") from error
-
-
-def _judge(
-    dataset: Dataset, model: str, kind: str, tick: Callable[[], None]
-) -> tuple[dict[str, ClassFigures], list[Found]]:
-    from streamcount.training.compile import counted, measure_bundle
-    from streamcount.training.evaluate import class_columns, figures, find_all
-
-    if model:
-        from streamcount.detection.bundle import find_bundle
-
-        folder = find_bundle(model)
-        return measure_bundle(folder, dataset, tick), counted(folder, dataset)
-    detector = build_detector(kind)
-    columns = class_columns(detector, dataset, None)
-    # A detector of other classes can still be judged on all cells as one.
-    numbers = columns if columns is not None else [0] * len(detector.model.class_names)
-    finds = find_all(detector, dataset, numbers, tick)
-    return figures(dataset, finds, finds, by_class=columns is not None), finds
 
 
 def _read_parts(
@@ -257,10 +172,12 @@ def _read_parts(
     """The parts to train on, to choose thresholds on and to measure on; and the class that sets the scale."""
     from streamcount.training.compile import Parts
     from streamcount.training.data.labelled import split_calibration, with_diameters
-    from streamcount.training.data.parts import read_parts
+    from streamcount.training.data.parts import apart, read_parts
     from streamcount.training.plan import only_some
 
-    parts = read_parts(data, split=split, format=data_format)
+    parts, seen = apart(read_parts(data, split=split, format=data_format))
+    if seen:
+        console.print(f"val: {seen} images left out, near-duplicates of images in train")
     whole, val = parts["train"], parts["val"]
     labels = whole.class_names
     if reference and reference not in labels:
@@ -271,8 +188,8 @@ def _read_parts(
     number, seed = some
     if number is not None:
         whole = only_some(whole, number, seed)
-    _describe(console, "train", whole)
-    _describe(console, "val", val)
+    describe(console, "train", whole)
+    describe(console, "val", val)
     kept, held = split_calibration(whole, 0.1)
     return Parts(kept, held, val), index
 
@@ -287,39 +204,6 @@ def _named(labels: tuple[str, ...], names: str, abnormal: str) -> tuple[tuple[st
             f"--abnormal {abnormal!r} names an unknown class; take some of {', '.join(class_names)}."
         )
     return class_names, alarming
-
-
-def _describe(console: Console, part: str, dataset: Dataset) -> None:
-    cells = ", ".join(
-        f"{n} {name}" for n, name in zip(dataset.class_counts(), dataset.class_names, strict=True)
-    )
-    dropped = f"; {dataset.doubled_boxes} doubled boxes dropped" if dataset.doubled_boxes else ""
-    console.print(f"{part}: {len(dataset.images)} images, {cells}{dropped}")
-
-
-def _print_figures(title: str, measured: dict[str, ClassFigures]) -> None:
-    table = Table(title=title)
-    table.add_column("class")
-    for name in ("cells", "AP50", "AP50-95", "count MAE", "bias", "MAPE %"):
-        table.add_column(name, justify="right")
-    for name, one in measured.items():
-        table.add_row(
-            name,
-            str(one.cells),
-            f"{one.ap50:.3f}",
-            f"{one.ap50_95:.3f}",
-            f"{one.mae:.2f}",
-            f"{one.bias:+.2f}",
-            f"{one.mape:.1f}",
-        )
-    Console().print(table)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
-    )  # fmt: skip
 
 
 def _words(text: str) -> list[str]:

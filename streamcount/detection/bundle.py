@@ -22,6 +22,7 @@ TASKS = {
 }
 """What a model does, and the outputs that its net must have."""
 PACKAGE = Path(__file__).resolve().parent.parent
+PLACES = (PACKAGE / "models", PACKAGE.parent / "models")
 
 
 class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,20 +128,21 @@ def read_checked(path: Path, sha256: str) -> bytes:
     return content
 
 
+def known_models() -> list[str]:
+    """The names of the models that come with the package or the checkout."""
+    return sorted({path.parent.name for place in PLACES for path in place.glob(f"*/{MODEL_FILE}")})
+
+
 def find_bundle(name: str) -> Path:
     """The folder of a bundle given by path or by name.
 
     A folder that exists wins, then the models inside the installed package, then those of the checkout.
     Raises ModelError naming the places and the models there.
     """
-    packaged, checkout = PACKAGE / "models", PACKAGE.parent / "models"
-    given = Path(name)
-    for folder in (given, packaged / name, checkout / name):
+    for folder in (Path(name), *(place / name for place in PLACES)):
         if (folder / MODEL_FILE).is_file():
             return folder
-    known = sorted(
-        {path.parent.name for place in (packaged, checkout) for path in place.glob(f"*/{MODEL_FILE}")}
-    )
+    known = known_models()
     hint = f"known models are {', '.join(known)}" if known else "no model is installed"
     raise ModelError(f"There is no model {name!r}: {hint}; give one of them or a folder with a {MODEL_FILE}.")
 

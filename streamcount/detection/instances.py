@@ -1,8 +1,8 @@
 """From the maps of an instance model to outlines: every foreground pixel votes for its own cell's centre.
 
 The clustering of Neven et al. (arXiv 1906.11109) in one step: a pixel's offset leads to a place, and the pixel
-belongs to the peak nearest to that place. "Nearest" is looked up in a label image of the peaks' Voronoi cells, so that
-nothing loops over cells.
+belongs to the peak nearest to that place. "Nearest" is looked up in a label image of the peaks' Voronoi cells, so
+that nothing loops over cells.
 """
 
 from __future__ import annotations

@@ -160,19 +160,19 @@ class TfliteDetector:
         if self._bundle.task == DENSE_INSTANCES:
             whole = gather(cells, seen.maps, seen.shape_px)
             return _Found(
-                np.minimum(whole.cells.boxes_px / np.tile(scale, 2), limits),
+                np.asarray(np.minimum(whole.cells.boxes_px / np.tile(scale, 2), limits), np.float32),
                 whole.centroids_px / scale,
-                whole.areas_px / scale.prod(),
+                np.asarray(whole.areas_px / scale.prod(), np.float32),
                 whole.cells.probabilities,
                 outlines(whole, seen.maps, seen.shape_px, shape) if labels else None,
                 whole.foreground_px / (seen.shape_px[0] * seen.shape_px[1]),
             )
-        boxes = np.minimum(cells.boxes_px / np.tile(scale, 2), limits)
+        boxes = np.asarray(np.minimum(cells.boxes_px / np.tile(scale, 2), limits), np.float32)
         sides = boxes[:, 2:] - boxes[:, :2]
         return _Found(
             boxes,
-            (boxes[:, :2] + boxes[:, 2:]) / 2,
-            (sides.prod(axis=1) * np.float32(np.pi / 4)),
+            np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2, np.float32),
+            np.asarray(sides.prod(axis=1) * (np.pi / 4), np.float32),
             cells.probabilities,
             _discs(boxes, seen, shape) if labels else None,
         )

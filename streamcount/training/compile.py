@@ -39,9 +39,10 @@ from streamcount.training.judge import (
     figures,
     find_all,
     fit_temperature,
+    match,
     unbiased_thresholds,
+    whole_only,
 )
-from streamcount.training.judge.matching import match
 from streamcount.training.modelfile import write_model_file
 from streamcount.training.recipe import Recipe, multiple_px
 from streamcount.training.weights import save_weights
@@ -91,13 +92,13 @@ def make_bundle(
         draft = _draft(naming, parts.train, recipe, compiled)
         _store(folder, draft, compiled)
         say("calibrating and choosing thresholds")
-        final = calibrated(draft, parts.calibration, _ranked(folder, parts.calibration))
+        final = calibrated(draft, parts.calibration, ranked_finds(folder, parts.calibration))
         _store(folder, final, compiled)
         save_weights(net, folder)
         measured: Figures = {}
         for form in compiled:
             say(f"measuring {form}")
-            measured[form] = measure_bundle(folder, parts.val, form=form)
+            measured |= measure_bundle(folder, parts.val, form=form)
         write_model_file(folder, final, _story(parts, recipe, naming, compiled), measured)
         output.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
@@ -107,17 +108,41 @@ def make_bundle(
 
 def measure_bundle(
     folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None, *, form: str = "int8"
-) -> dict[str, ClassFigures]:
-    """Figures of a bundle on labelled images of unknown pixel size."""
-    return figures(dataset, _ranked(folder, dataset, form, tick), counted(folder, dataset, tick, form=form))
+) -> Figures:
+    """Figures of a bundle on labelled images of unknown pixel size: of all cells under the form's name, and of whole
+    cells only under "FORM, whole cells"."""
+    ranked, counted = ranked_finds(folder, dataset, form, tick), counted_finds(folder, dataset, form, tick)
+    return all_figures(form, dataset, ranked, counted)
 
 
-def counted(
-    folder: Path, dataset: Dataset, tick: Callable[[], None] | None = None, *, form: str = "int8"
+def all_figures(name: str, dataset: Dataset, ranked: list[Found], counted: list[Found]) -> Figures:
+    """Figures of all cells under `name`, and of whole cells only under "NAME, whole cells"."""
+    whole, ranked_whole = whole_only(dataset, ranked)
+    _, counted_whole = whole_only(dataset, counted)
+    return {
+        name: figures(dataset, ranked, counted),
+        f"{name}, whole cells": figures(whole, ranked_whole, counted_whole),
+    }
+
+
+def counted_finds(
+    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
 ) -> list[Found]:
     """What the bundle finds by its own thresholds."""
     detector = TfliteConfig.model_validate({"model": str(folder), "form": form}).build()
-    return find_all(detector, dataset, _columns(folder, dataset), tick)
+    return find_all(detector, dataset, _columns(folder, dataset), tick, masks=_outlined(folder))
+
+
+def ranked_finds(
+    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
+) -> list[Found]:
+    """What the bundle finds, the doubtful too."""
+    detector = doubtful(str(folder), load_bundle(str(folder)), form)
+    return find_all(detector, dataset, _columns(folder, dataset), tick, masks=_outlined(folder))
+
+
+def _outlined(folder: Path) -> bool:
+    return load_bundle(str(folder)).task == DENSE_INSTANCES
 
 
 def calibrated(bundle: Bundle, dataset: Dataset, ranked: list[Found]) -> Bundle:
@@ -160,13 +185,6 @@ def typical_inputs(dataset: Dataset, recipe: Recipe) -> list[NDArray[np.uint8]]:
         pixels = scaled.reshape(size[1], size[0], recipe.channels)
         inputs.append(padded(pixels, multiple_px(recipe), PADDING_LEVEL))
     return inputs
-
-
-def _ranked(
-    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
-) -> list[Found]:
-    detector = doubtful(str(folder), load_bundle(str(folder)), form)
-    return find_all(detector, dataset, _columns(folder, dataset), tick)
 
 
 def _columns(folder: Path, dataset: Dataset) -> list[int]:

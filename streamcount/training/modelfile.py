@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import msgspec
 
 from streamcount.detection.bundle import MODEL_FILE, Bundle, load_bundle
-from streamcount.training.evaluate import ClassFigures
+from streamcount.training.judge.figures import ClassFigures
 
-Figures = dict[str, dict[str, ClassFigures]]
+Figures = Mapping[str, Mapping[str, ClassFigures | dict[str, Any]]]
 
 
 def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], measured: Figures) -> None:
@@ -21,7 +22,6 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
 
     Figures go to [figures.FORM."CLASS"], by form (int8, float32, or another detector) and class.
     """
-    info = bundle.input
     lines = [
         "# Written by `streamcount train`; figures also by `streamcount evaluate --record`.",
         *_pairs({
@@ -29,27 +29,31 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
         }),
         "", "[input]", *_pairs(msgspec.structs.asdict(bundle.input)),
     ]  # fmt: skip
-    for name, form in bundle.forms.items():
-        lines += ["", f"[forms.{name}]", *_pairs(msgspec.structs.asdict(form))]
+    for name, compiled in bundle.forms.items():
+        lines += ["", f"[forms.{name}]", *_pairs(msgspec.structs.asdict(compiled))]
     for one in bundle.classes:
         lines += ["", "[[classes]]", *_pairs(msgspec.structs.asdict(one))]
     if training:
         lines += ["", "[training]", *_pairs(training)]
     for form, classes in measured.items():
         for name, one_class in classes.items():
-            lines += ["", f"[figures.{form}.{json.dumps(name)}]", *_pairs(asdict(one_class))]
+            lines += ["", f"[figures.{json.dumps(form)}.{json.dumps(name)}]", *_pairs(_plain(one_class))]
     (folder / MODEL_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def record_figures(folder: Path, form: str, classes: dict[str, ClassFigures]) -> None:
-    """Write the figures of one more form, or of another detector, into an existing model.toml."""
-    bundle = load_bundle(str(folder))
-    table = tomllib.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-    measured = {
-        known: {name: ClassFigures(**one) for name, one in by_class.items()}
-        for known, by_class in table.get("figures", {}).items()
-    }
-    write_model_file(folder, bundle, table.get("training", {}), {**measured, form: classes})
+def record_figures(folder: Path, measured: Figures) -> None:
+    """Write the figures of more forms, or of another detector, into an existing model.toml."""
+    bundle, table = load_bundle(str(folder)), read_model_file(folder)
+    write_model_file(folder, bundle, table.get("training", {}), {**table.get("figures", {}), **measured})
+
+
+def read_model_file(folder: Path) -> dict[str, Any]:
+    """All of FOLDER/model.toml, with what the detector does not need: [training] and [figures]."""
+    return tomllib.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+
+
+def _plain(figures: ClassFigures | dict[str, Any]) -> dict[str, Any]:
+    return figures if isinstance(figures, dict) else asdict(figures)
 
 
 def _pairs(table: dict[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ LEAST_MOTION = 8.0
 # Share of the pixels that are no edge, however steep the steepest are.
 EDGE_SHARE = 0.93
 MIXTURE_ROUNDS = 2
+BACKGROUND_SHARE = 0.6
 
 
 class Method(StrEnum):
@@ -66,7 +67,9 @@ def build_labeller(choice: ClassicalChoice, sample: Sequence[Image]) -> Callable
         ).build()
 
         def watershed(frame: Frame) -> Labels:
-            labels = detector.detect(frame, labels=True).labels
+            # Least contrast is a share of the full scale, of which 16-bit cameras use a little only.
+            shown = frame if frame.image.dtype == np.uint8 else Frame(grey_of(frame.image), frame.metadata)
+            labels = detector.detect(shown, labels=True).labels
             return np.zeros(frame.image.shape[:2], np.uint16) if labels is None else labels
 
         return watershed
@@ -112,6 +115,8 @@ def moving_mask(grey: Grey, background: Grey) -> Grey:
 def _mixture(sample: Sequence[Grey]) -> Callable[[Grey], Grey]:
     """A mixture of Gaussians a pixel (Zivkovic 2004), learnt from the sample and kept."""
     model = cv2.createBackgroundSubtractorMOG2(len(sample) * MIXTURE_ROUNDS, 16, False)
+    # Cells that are seen in the sample are learnt as well, as what is there more seldom.
+    model.setBackgroundRatio(BACKGROUND_SHARE)
     for _ in range(MIXTURE_ROUNDS):
         for grey in sample:
             model.apply(grey, learningRate=1 / len(sample))

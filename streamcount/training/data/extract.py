@@ -18,7 +18,7 @@ from streamcount.sources.images import is_tiff_name
 from streamcount.sources.recording import file_run, run_name
 from streamcount.sources.tiff import TiffConfig
 from streamcount.sources.video import VideoConfig
-from streamcount.training.data.classical import ClassicalChoice, build_labeller
+from streamcount.training.data.classical import ClassicalChoice, Method, build_labeller
 from streamcount.training.data.labelled import LabelledImage
 from streamcount.training.data.readers.base import CELL
 from streamcount.training.data.sheet import draw_labels, write_picture
@@ -117,9 +117,11 @@ def extract(
 
 
 def _sample(source: Source, path: Path, total: int | None, choice: ExtractChoice) -> list[Image]:
-    """Frames spread over the recording, for the background."""
-    step = max(1, (total or SAMPLED) // SAMPLED)
-    frames = islice(wanted_frames(source, path, choice), 0, None, step)
+    """Frames spread over what is taken of the recording, those between included, for the background."""
+    if choice.classical.method not in (Method.BACKGROUND, Method.MOG2):
+        return []
+    step = max(1, (total or SAMPLED) * choice.every // SAMPLED)
+    frames = islice(source.frames(file_run(path, 1.0)), 0, None, step)
     return [frame.image for frame in islice(frames, SAMPLED)]
 
 

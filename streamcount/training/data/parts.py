@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from streamcount.errors import TrainingError
+from streamcount.training.data.duplicates import fingerprints, near_duplicates
 from streamcount.training.data.labelled import Dataset, NoteKind, with_diameters
 from streamcount.training.data.read import PARTS, ReadOptions, common_names, read_unmeasured, with_sources
 
@@ -93,6 +94,21 @@ def read_parts(
         # The commonest over all, so that the parts have one scale.
         reference = int(np.sum([part.class_counts() for part in parts.values()], axis=0).argmax())
     return {name: with_diameters(part, reference) for name, part in parts.items()}
+
+
+def apart(parts: dict[str, Dataset]) -> tuple[dict[str, Dataset], int]:
+    """The parts without those images of "val" that are near-duplicates of one of "train", and how many they were.
+
+    Parts that others made hold some: figures on them would be flattered.
+    """
+    train, val = parts["train"], parts["val"]
+    prints = fingerprints([image.path for image in (*train.images, *val.images)])
+    first = len(train.images)
+    seen = {pair.second - first for pair in near_duplicates(prints) if pair.first < first <= pair.second}
+    if not seen:
+        return parts, 0
+    kept = tuple(image for index, image in enumerate(val.images) if index not in seen)
+    return {**parts, "val": replace(val, images=kept)}, len(seen)
 
 
 def read_parts_unmeasured(data: Path, split: Path | None, options: ReadOptions) -> dict[str, Dataset]:

@@ -92,7 +92,7 @@ def _random(
         # What one source gave too little or too much, the next makes up for.
         due = choice.val * sum(len(g) for g in own) + carried
         for group in own:
-            if due >= len(group) / 2:
+            if due > len(group) / 2:
                 wanted |= set(group)
                 due -= len(group)
         carried = due

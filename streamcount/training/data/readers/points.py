@@ -104,8 +104,11 @@ def _lone_sizes(image: NDArray[np.uint8] | NDArray[np.uint16], points: NDArray[n
         left, top, wide, high = cv2.boundingRect(outline)
         if left == 0 or top == 0 or left + wide == width or top + high == height:
             continue
-        held = sum(cv2.pointPolygonTest(outline, (float(a), float(b)), False) >= 0 for a, b in zip(x, y, strict=True))
+        held = sum(
+            cv2.pointPolygonTest(outline, (float(a), float(b)), False) >= 0 for a, b in zip(x, y, strict=True)
+        )
         # A blob half as long again as wide is two cells, or no cell of use for a diameter.
         if held == 1 and max(wide, high) <= 1.5 * min(wide, high):
-            sizes.append(2 * float(np.sqrt(cv2.contourArea(outline) / np.pi)))
+            # The outline runs through the middles of the rim's pixels.
+            sizes.append(2 * float(np.sqrt(cv2.contourArea(outline) / np.pi)) + 1)
     return sizes

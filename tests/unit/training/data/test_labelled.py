@@ -19,7 +19,10 @@ NAMES = ("pale", "dark")
 def part(tmp_path: Path) -> Path:
     for name in ("images", "labels"):
         (tmp_path / "train" / name).mkdir(parents=True)
-    cv2.imwrite(str(tmp_path / "train" / "images" / "a.png"), np.full((50, 100, 3), 200, np.uint8))
+    cv2.imwrite(
+        str(tmp_path / "train" / "images" / "a.png"),
+        np.linspace(0, 200, 15000).reshape(50, 100, 3).astype(np.uint8),
+    )
     return tmp_path / "train"
 
 
@@ -86,6 +89,9 @@ def test_data_without_any_box_is_refused(part: Path) -> None:
 
 
 def test_missing_folders_and_class_names_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train is no folder"):
+        read_yolo_part(tmp_path / "train", NAMES)
+    (tmp_path / "train").mkdir()
     with pytest.raises(TrainingError, match=r"images is missing"):
         read_yolo_part(tmp_path / "train", NAMES)
     with pytest.raises(TrainingError, match=r"no classes\.txt"):

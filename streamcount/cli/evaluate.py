@@ -1,0 +1,174 @@
+"""`streamcount evaluate`: what a detector is worth on labelled images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from streamcount.cli._figures import describe, print_figures, progress_bar
+from streamcount.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from streamcount.detection.base import Detector
+    from streamcount.training.data.labelled import Dataset
+    from streamcount.training.judge.report import Subject
+
+
+class Form(StrEnum):
+    """Which compiled file."""
+
+    int8 = "int8"
+    float32 = "float32"
+
+
+def _option(help_text: str, **limits: Any) -> Any:
+    return typer.Option(help=help_text, **limits)
+
+
+def evaluate(
+    data: Annotated[
+        Path,
+        typer.Argument(help="Labelled images: a folder, or with --part one with parts.", show_default=False),
+    ],
+    model: Annotated[str, _option("Name or folder of a model bundle.")] = "",
+    detector: Annotated[
+        str, _option("A detector without model, such as `watershed`, in place of --model.")
+    ] = "",
+    form: Annotated[Form, _option("Compiled form of the model.")] = Form.int8,
+    part: Annotated[
+        str,
+        _option("train or val, of a folder with parts or a split file; val without what train holds too."),
+    ] = "",
+    split: Annotated[Path | None, _option("Split file [default: DATA/split.json].")] = None,
+    data_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the labels [default: recognised].")
+    ] = None,
+    report: Annotated[
+        Path | None, _option("Folder for report.html (plots, pictures) and images.csv.")
+    ] = None,
+    pictures: Annotated[Path | None, _option("Folder for pictures of the worst images alone.")] = None,
+    worst: Annotated[int, _option("How many pictures.", min=1)] = 20,
+    share: Annotated[str, _option("A class whose share of all cells is judged too, such as living.")] = "",
+    window: Annotated[int, _option("Successive images over which --share is taken.", min=1)] = 50,
+    record: Annotated[str, _option("Bundle into whose model.toml the figures are written too.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Judge a detector on labelled images: average precision by class, F1, and the error of its counts.
+
+    Counts are judged by image: MAE is the mean absolute error in cells, bias the mean error with its sign,
+    MAPE the mean of error over truth. The detector is told nothing about the images' scale. Figures come twice: of
+    all cells, and of whole cells only, since labels of cells cut by the image's edge are inconsistent in most sets.
+    Models of outlines are judged by outlines.
+
+    Example: `streamcount evaluate smears/val --model blood-smear --report report/`
+    """
+    if bool(model) == bool(detector):
+        raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
+    console = Console(stderr=True)
+    with console.status("reading the data"):
+        dataset = _read(data, part, split, data_format)
+    describe(console, part or data.name, dataset)
+    with progress_bar(console) as progress:
+        task = progress.add_task("detecting", total=(2 if model else 1) * len(dataset.images), note="")
+        subject = _judge(
+            dataset, (model, detector, form.value), data, lambda: progress.update(task, advance=1)
+        )
+    shares = _shares(subject, share, window) if share else {}
+    if as_json:
+        plain = {f: {n: asdict(o) for n, o in classes.items()} for f, classes in subject.figures.items()}
+        typer.echo(json.dumps({**plain, **({"shares": shares} if shares else {})}, indent=2))
+    else:
+        for name, figures in subject.figures.items():
+            print_figures(f"{model or detector} on {subject.data}: {name}", figures)
+        for line, value in shares.items():
+            Console().print(f"{line}: {value:.2f} points")
+    if record:
+        from streamcount.detection.bundle import find_bundle
+        from streamcount.training.modelfile import record_figures
+
+        record_figures(find_bundle(record), subject.figures)
+    if report is not None:
+        from streamcount.training.judge.report import write_report
+
+        with console.status("writing the report"):
+            console.print(f"Wrote {write_report(subject, report)}.")
+    if pictures is not None:
+        from streamcount.training.judge.pictures import write_worst
+
+        written = write_worst(dataset, subject.counted, pictures, worst)
+        console.print(f"Wrote {len(written)} pictures to {pictures}.")
+
+
+def build_detector(kind: str) -> Detector:
+    """The detector of a kind, with its defaults. Raises ConfigurationError naming the kinds there are."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from streamcount.detection import DetectorConfig
+
+    try:
+        return TypeAdapter(DetectorConfig).validate_python({"kind": kind}).build()
+    except ValidationError as error:
+        raise ConfigurationError(f"There is no detector {kind!r}: {error.errors()[0]['msg']}.") from error
+
+
+def _read(data: Path, part: str, split: Path | None, data_format: str | None) -> Dataset:
+    from streamcount.training.data.parts import apart, read_parts
+    from streamcount.training.data.read import read_data
+
+    if not part:
+        return read_data(data, format=data_format)
+    parts, _ = apart(read_parts(data, split=split, format=data_format))
+    if part not in parts:
+        raise ConfigurationError(f"--part {part!r} is none of {', '.join(parts)}.")
+    return parts[part]
+
+
+def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Callable[[], None]) -> Subject:
+    """chosen: the model, or else the kind of detector, and the form."""
+    from streamcount.training.judge import class_columns, figures, find_all
+    from streamcount.training.judge.report import Subject
+
+    model, kind, form = chosen
+    where = f"{data.parent.name}/{data.name}" if data.name in ("train", "val") else data.name
+    if model:
+        from streamcount.detection.bundle import find_bundle
+        from streamcount.training.compile import all_figures, counted_finds, ranked_finds
+
+        folder = find_bundle(model)
+        ranked = ranked_finds(folder, dataset, form, tick)
+        counted = counted_finds(folder, dataset, form, tick)
+        return Subject(model, where, dataset, ranked, counted, all_figures(form, dataset, ranked, counted))
+    detector = build_detector(kind)
+    columns = class_columns(detector, dataset, None)
+    # A detector of other classes can still be judged on all cells as one.
+    numbers = columns if columns is not None else [0] * len(detector.model.class_names)
+    finds = find_all(detector, dataset, numbers, tick)
+    measured = figures(dataset, finds, finds, by_class=columns is not None)
+    return Subject(kind, where, dataset, finds, finds, {kind: measured})
+
+
+def _shares(subject: Subject, name: str, window: int) -> dict[str, float]:
+    """The errors of a class's share of all cells, by what they are."""
+    import numpy as np
+
+    from streamcount.training.judge.breakdown import share_errors
+
+    names = subject.dataset.class_names
+    if name not in names:
+        raise ConfigurationError(f"--share {name!r} is no class of the data; take one of {', '.join(names)}.")
+    errors = share_errors(subject.dataset, subject.counted, names.index(name), window)
+    if not len(errors):
+        raise ConfigurationError(f"--window {window} is more than the {len(subject.dataset.images)} images.")
+    what = f"share of {name} over {window} successive images"
+    return {
+        f"{what}, largest error": float(np.abs(errors).max()),
+        f"{what}, mean error": float(np.abs(errors).mean()),
+        f"{what}, bias": float(errors.mean()),
+    }

@@ -1,0 +1,20 @@
+"""What a detector is worth on labelled images."""
+
+from streamcount.training.judge.calibration import fit_temperature, unbiased_thresholds
+from streamcount.training.judge.figures import ANY_CLASS, ClassFigures, figures
+from streamcount.training.judge.finds import Found, class_columns, doubtful, find_all
+from streamcount.training.judge.matching import match, whole_only
+
+__all__ = [
+    "ANY_CLASS",
+    "ClassFigures",
+    "Found",
+    "class_columns",
+    "doubtful",
+    "figures",
+    "find_all",
+    "fit_temperature",
+    "match",
+    "unbiased_thresholds",
+    "whole_only",
+]

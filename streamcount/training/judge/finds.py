@@ -1,0 +1,84 @@
+"""What a detector finds on labelled images, in the classes of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.detection.base import Detector
+from streamcount.detection.bundle import Bundle
+from streamcount.detection.tflite import TfliteConfig
+from streamcount.training.data.labelled import Dataset, LabelledImage
+from streamcount.types import Detections, Frame, FrameMetadata
+
+LEAST_SCORE = 0.01  # average precision needs the doubtful finds too
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cells found in an image, row i of each array being cell i.
+
+    boxes_px (N, 4), class_ids (N,) of the data's classes, scores (N,), masks: the (H, W) label image in which cell i
+    has the value i + 1, where outlines are judged.
+    """
+
+    boxes_px: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.uint16] | None = None
+
+    def take(self, keep: NDArray[np.bool_]) -> Found:
+        """Some of the finds only; the label image keeps to their new numbers."""
+        masks = self.masks
+        if masks is not None:
+            numbers = np.zeros(len(keep) + 1, np.uint16)
+            numbers[1:][keep] = np.arange(1, int(keep.sum()) + 1)
+            masks = np.asarray(numbers[masks], np.uint16)
+        return Found(self.boxes_px[keep], self.class_ids[keep], self.scores[keep], masks)
+
+
+def find_all(
+    detector: Detector,
+    dataset: Dataset,
+    columns: list[int],
+    tick: Callable[[], None] | None = None,
+    *,
+    masks: bool = False,
+) -> list[Found]:
+    """Run the detector over all images. `columns` maps its classes to the data's; masks: with outlines."""
+    found = []
+    for image in dataset.images:
+        found.append(as_found(detector.detect(frame_of(image), labels=masks), columns))
+        if tick is not None:
+            tick()
+    return found
+
+
+def frame_of(image: LabelledImage) -> Frame:
+    """The image as a frame of unknown pixel size."""
+    return Frame(
+        image.read(), FrameMetadata(camera_id="evaluation", run_id="1", sequence=0, acquired_at_ns=0)
+    )
+
+
+def as_found(cells: Detections, columns: list[int]) -> Found:
+    """Detections with the data's class numbers."""
+    return Found(cells.boxes_px, np.array(columns, np.int64)[cells.class_ids], cells.scores, cells.labels)
+
+
+def class_columns(detector: Detector, dataset: Dataset, bundle: Bundle | None) -> list[int] | None:
+    """The data's number of each of the detector's classes, by name or the bundle's `label`; or None."""
+    labels = {info.name: info.label or info.name for info in bundle.classes} if bundle else {}
+    names = [labels.get(name, name) for name in detector.model.class_names]
+    if not set(names) <= set(dataset.class_names):
+        return None
+    return [dataset.class_names.index(name) for name in names]
+
+
+def doubtful(model: str, bundle: Bundle, form: str = "int8") -> Detector:
+    """The detector of a bundle with all finds down to a score of 0.01, for average precision."""
+    thresholds = dict.fromkeys(bundle.class_names, LEAST_SCORE)
+    return TfliteConfig.model_validate({"model": model, "form": form, "thresholds": thresholds}).build()
