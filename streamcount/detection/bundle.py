@@ -77,7 +77,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """A `model.toml`, checked.
 
     forms: the same net compiled, by form: "int8" and "float32". nms_iou: of two boxes of one class that overlap at
-    least so much the weaker is dropped.
+    least so much the weaker is dropped. refines: the class of another model whose cells this one classifies.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     forms: dict[str, CompiledForm]
     input: InputInfo
     classes: tuple[ClassInfo, ...]
+    refines: str = ""
     folder: Path = Path()
 
     @property

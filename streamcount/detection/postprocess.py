@@ -146,6 +146,12 @@ def tempered(probabilities: Float32Array, temperatures: Float32Array) -> Float32
     return np.asarray(1 / (1 + (1 / chance - 1) ** (1 / temperatures)), np.float32)
 
 
+def tempered_shares(shares: Float32Array, temperature: float) -> Float32Array:
+    """(N, K) probabilities that sum to 1, as by a softmax of logits divided by the temperature."""
+    powered = np.maximum(shares, 1e-6) ** (1 / temperature)
+    return np.asarray(powered / powered.sum(axis=1, keepdims=True), np.float32)
+
+
 def unsuppressed(boxes_px: Float32Array, class_ids: Int64Array, nms_iou: float) -> NDArray[np.bool_]:
     """(N,) bool, greedy non-maximum suppression of boxes given strongest first."""
     keep = np.ones(len(boxes_px), bool)

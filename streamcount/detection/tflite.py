@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -16,6 +16,7 @@ from streamcount.detection.net import ThreadedNet, padded
 from streamcount.detection.postprocess import Rules, decode, label_image
 from streamcount.detection.prepare import prepare
 from streamcount.detection.scale import Look, ScaleRules, first_look
+from streamcount.detection.second import CropClassifier
 from streamcount.errors import FrameError, ModelError
 from streamcount.types import Detections, Float32Array, Frame, ModelIdentity
 
@@ -40,6 +41,12 @@ class TfliteConfig(BaseModel):
         default="all",
         description="Cells that touch the frame's edge: all are told, none (whole cells only), or those at the top "
         "and left but not at the bottom and right, so that a cell on a border counts for one field.",
+    )
+    second_stage: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A model that looks closer at the cells of one class and tells finer ones, such as "
+        "red-cell-shapes; by name or folder.",
     )
     cell_diameter_px: float | None = Field(
         default=None,
@@ -93,10 +100,15 @@ class TfliteDetector:
         self._rules = Rules(least, temperatures, info.cell_diameter_px, bundle.nms_iou)
         self._net = ThreadedNet(bundle.read_model(config.form), form.outputs)
         self._identity = ModelIdentity(bundle.name, form.sha256, bundle.class_names, bundle.abnormal)
+        self._second = (
+            CropClassifier(config.second_stage, config.form, bundle) if config.second_stage else None
+        )
+        if self._second is not None:
+            self._identity = self._second.identity(self._identity)
 
     @property
     def model(self) -> ModelIdentity:
-        """The bundle's name, the sha256 of its compiled file, and its classes."""
+        """The bundle's name, the sha256 of its compiled file, and its classes; with a second stage, of both."""
         return self._identity
 
     @property
@@ -125,6 +137,10 @@ class TfliteDetector:
             if diameter is not None and not 1 / RESCALE_FROM <= off <= RESCALE_FROM:
                 seen = self._look(image, info.cell_diameter_px / diameter)
         found = self._found(frame, seen, labels=labels)
+        if self._second is not None:
+            usual = self._scale_rules.diameter(seen) or diameter or info.cell_diameter_px / seen.scale
+            shares = self._second.refine(image, found.boxes_px, found.probabilities, usual)
+            found = replace(found, probabilities=shares)
         quality = (*(() if len(found.boxes_px) else ("empty",)), *(() if diameter else ("scale-unknown",)))
         return self._detections(frame, found, quality)
 
