@@ -49,3 +49,28 @@ def _write_data(root: Path, train: int = 12, val: int = 4) -> Path:
 def write_data() -> Callable[..., Path]:
     """A function that draws a data folder."""
     return _write_data
+
+
+def _write_masks(root: Path, train: int = 8, val: int = 3) -> Path:
+    """Write ROOT/train and ROOT/val with grey images and label images; returns ROOT."""
+    rng = np.random.default_rng(6)
+    for part, number in (("train", train), ("val", val)):
+        for folder in ("images", "labels"):
+            (root / part / folder).mkdir(parents=True)
+        for i in range(number):
+            image = rng.normal(20, 3, (120, 120))
+            labels = np.zeros((120, 120), np.uint16)
+            for cell, (row, column) in enumerate(np.ndindex(3, 3), 1):
+                y, x = (int(20 + 40 * v + rng.integers(-4, 5)) for v in (row, column))
+                cv2.circle(labels, (x, y), int(rng.integers(9, 15)), cell, -1)
+            image[labels > 0] += 80
+            name = f"{part}{i:02d}.png"
+            cv2.imwrite(str(root / part / "images" / name), np.clip(image, 0, 255).astype(np.uint8))
+            cv2.imwrite(str(root / part / "labels" / name), labels)
+    return root
+
+
+@pytest.fixture(scope="session")
+def write_masks() -> Callable[..., Path]:
+    """A function that draws a data folder with masks."""
+    return _write_masks
