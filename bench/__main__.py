@@ -5,9 +5,9 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import imports, kafka_path, stages
+from bench import imports, kafka_path, models, stages
 
-PARTS = {"imports": imports.run, "stages": stages.run, "kafka": kafka_path.run}
+PARTS = {"imports": imports.run, "stages": stages.run, "models": models.run, "kafka": kafka_path.run}
 
 
 def main(

@@ -105,7 +105,7 @@ class FileCounter:
             return
         if not tallies or tallies[-1].name != shot.source:
             tallies.append(Tally(shot.source))
-        tallies[-1].add(detections.counts())
+        tallies[-1].add(detections.counts(), detections.foreground_fraction)
         step = None if follower is None else follower.follow(detections)
         if follower is not None:
             # A run's cells are told in its last row: those of a row of stills belong to no single file.

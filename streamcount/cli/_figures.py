@@ -30,19 +30,32 @@ def describe(console: Console, part: str, dataset: Dataset) -> None:
     console.print(f"{part}: {len(dataset.images)} images, {cells}{dropped}")
 
 
+# Key of a figure, its column's head, and how it is written.
+COLUMNS = (
+    ("cells", "cells", "d"), ("ap50", "AP50", ".3f"), ("ap50_95", "AP50-95", ".3f"), ("accuracy", "accuracy", ".3f"),
+    ("macro_f1", "macro F1", ".3f"), ("precision", "precision", ".3f"), ("recall", "recall", ".3f"),
+    ("f1", "F1", ".3f"), ("mae", "count MAE", ".2f"), ("bias", "bias", "+.2f"), ("mape", "MAPE %", ".1f"),
+)  # fmt: skip
+
+
 def print_figures(title: str, measured: Mapping[str, Any]) -> None:
-    """Print figures by class, given as ClassFigures or as tables of model.toml."""
+    """Print figures by class, given as dataclasses of figures or as tables of model.toml."""
+    rows = {
+        name: asdict(one) if is_dataclass(one) and not isinstance(one, type) else dict(one)
+        for name, one in measured.items()
+    }
+    columns = [column for column in COLUMNS if any(column[0] in row for row in rows.values())]
     table = Table(title=title)
     table.add_column("class")
-    for name in ("cells", "AP50", "AP50-95", "F1", "count MAE", "bias", "MAPE %", "(95 %)"):
-        table.add_column(name, justify="right")
-    for name, figures in measured.items():
-        one = asdict(figures) if is_dataclass(figures) and not isinstance(figures, type) else dict(figures)
-        low, high = one.get("mape_95", (0.0, 0.0))
-        table.add_row(
-            name, str(one["cells"]), f"{one['ap50']:.3f}", f"{one['ap50_95']:.3f}", f"{one.get('f1', 0):.3f}",
-            f"{one['mae']:.2f}", f"{one['bias']:+.2f}", f"{one['mape']:.1f}", f"{low:.1f}-{high:.1f}",
-        )  # fmt: skip
+    for _, head, _ in columns:
+        table.add_column(head, justify="right")
+    counted = any("mape_95" in row for row in rows.values())
+    if counted:
+        table.add_column("(95 %)", justify="right")
+    for name, row in rows.items():
+        cells = [format(row[key], form) if key in row else "" for key, _, form in columns]
+        low, high = row.get("mape_95", (0.0, 0.0))
+        table.add_row(name, *cells, *([f"{low:.1f}-{high:.1f}"] if counted else []))
     Console().print(table)
 
 

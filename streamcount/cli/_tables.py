@@ -16,17 +16,21 @@ MOST_ROWS = 40
 
 @dataclass
 class Tally:
-    """Counts of the frames of one source. cells_seen: different cells of its run, None if not followed."""
+    """Counts of the frames of one source. cells_seen: different cells of its run, None if not followed. covered: the
+    sum over frames of the share of each that is cell, None where the model does not tell it."""
 
     name: str
     frames: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     cells_seen: int | None = None
+    covered: float | None = None
 
-    def add(self, counts: dict[str, int]) -> None:
+    def add(self, counts: dict[str, int], covered: float | None = None) -> None:
         """Add a frame."""
         self.frames += 1
         self.counts.update(counts)
+        if covered is not None:
+            self.covered = (self.covered or 0.0) + covered
 
     def join(self, other: Tally) -> None:
         """Add another's frames."""
@@ -34,6 +38,8 @@ class Tally:
         self.counts.update(other.counts)
         if other.cells_seen is not None:
             self.cells_seen = (self.cells_seen or 0) + other.cells_seen
+        if other.covered is not None:
+            self.covered = (self.covered or 0.0) + other.covered
 
 
 def count_table(runs: Sequence[tuple[str, Sequence[Tally]]], class_names: Sequence[str]) -> Table:
@@ -48,16 +54,20 @@ def count_table(runs: Sequence[tuple[str, Sequence[Tally]]], class_names: Sequen
         rows = [_joined(name, tallies) for name, tallies in runs if any(tally.frames for tally in tallies)]
         rows = rows if len(rows) <= MOST_ROWS else []
     several = everything.frames > len(rows)
-    followed = everything.cells_seen is not None
+    extra = [
+        heading
+        for heading, told in (("covered %", everything.covered), ("cells followed", everything.cells_seen))
+        if told is not None
+    ]
     table = Table(box=box.SIMPLE_HEAD, caption="of several frames: the mean" if several else None)
     table.add_column("source", overflow="fold")
-    for heading in ["frames"] * several + [*class_names, "total"] + ["cells followed"] * followed:
+    for heading in ["frames"] * several + [*class_names, "total", *extra]:
         table.add_column(heading, justify="right")
     for tally in rows:
-        table.add_row(Text(tally.name), *_cells(tally, class_names, several, followed, tally.frames))
+        table.add_row(Text(tally.name), *_cells(tally, class_names, several, extra, tally.frames))
     if not one_source:
         table.add_section()
-        last = _cells(everything, class_names, several, followed, 1)
+        last = _cells(everything, class_names, several, extra, 1)
         table.add_row(Text(everything.name), *last, style="bold")
     return table
 
@@ -70,10 +80,13 @@ def _joined(name: str, tallies: Iterable[Tally]) -> Tally:
 
 
 def _cells(
-    tally: Tally, class_names: Sequence[str], several: bool, followed: bool, divisor: int
+    tally: Tally, class_names: Sequence[str], several: bool, extra: Sequence[str], divisor: int
 ) -> list[str]:
     numbers = [tally.counts[name] for name in class_names]
     numbers.append(sum(numbers))
     told = [str(number) if divisor == 1 else f"{number / divisor:.1f}" for number in numbers]
-    seen = "" if tally.cells_seen is None else str(tally.cells_seen)
-    return [str(tally.frames)] * several + told + [seen] * followed
+    beside = {
+        "covered %": "" if tally.covered is None else f"{100 * tally.covered / max(tally.frames, 1):.1f}",
+        "cells followed": "" if tally.cells_seen is None else str(tally.cells_seen),
+    }
+    return [str(tally.frames)] * several + told + [beside[heading] for heading in extra]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from streamcount.detection import Detector
 
 _TOLD_ERRORS = 20
+
+
+class Border(StrEnum):
+    """Which cells at the edge count."""
+
+    all = "all"
+    whole = "whole"
+    counting_frame = "counting-frame"
 
 
 def count(
@@ -33,6 +42,13 @@ def count(
         str | None,
         typer.Option(help="'watershed' needs no model; 'tflite' runs --model.", show_default="tflite"),
     ] = None,
+    second_stage: Annotated[
+        str | None,
+        typer.Option(help="Model that tells the cells of one class apart further, such as red-cell-shapes."),
+    ] = None,
+    border: Annotated[
+        Border, typer.Option(help="Which cells at the image's edge count; see detector.border.")
+    ] = Border.all,
     output: Annotated[
         Path | None, typer.Option(help="JSON lines, one a frame; - for standard output.")
     ] = None,
@@ -81,7 +97,8 @@ def count(
     from streamcount.sinks.results import STDOUT, ResultWriter
 
     options = _input_options(channel, plane, value_range, pixel_size_um)
-    built = _detector(model, detector, cell_diameter_px)
+    asked = {"model": model, "second_stage": second_stage, "cell_diameter_px": cell_diameter_px}
+    built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
     if output is None:
@@ -157,18 +174,21 @@ def _input_options(
     return InputOptions(TiffChoice(channel, z, None, value_range), pixel_size_um)
 
 
-def _detector(model: str | None, detector: str | None, cell_diameter_px: float | None) -> Detector:
-    """The detector that the options name. Raises ModelError."""
+def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detector:
+    """The detector that the options name; asked: of its settings, those that were given. Raises ModelError."""
     from streamcount.detection import TfliteConfig, WatershedConfig
 
-    if detector not in (None, "tflite", "watershed"):
+    if kind not in (None, "tflite", "watershed"):
         raise typer.BadParameter("'watershed' or 'tflite'", param_hint="--detector")
-    if detector == "watershed":
-        if model is not None:
-            raise typer.BadParameter("watershed uses no model; leave one of both out", param_hint="--model")
-        if cell_diameter_px is None:
-            return WatershedConfig().build()
-        return WatershedConfig(
-            min_diameter_px=max(3.0, cell_diameter_px / 2), max_diameter_px=2 * cell_diameter_px
-        ).build()
-    return TfliteConfig(model=model or "blood-smear", cell_diameter_px=cell_diameter_px).build()
+    if kind != "watershed":
+        return TfliteConfig.model_validate({"border": border.value, **asked}).build()
+    for name in ("model", "second_stage"):
+        if name in asked:
+            hint = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("watershed uses no model; leave one of both out", param_hint=hint)
+    if border is not Border.all:
+        raise typer.BadParameter("watershed counts all; leave one of both out", param_hint="--border")
+    diameter = asked.get("cell_diameter_px")
+    if diameter is None:
+        return WatershedConfig().build()
+    return WatershedConfig(min_diameter_px=max(3.0, diameter / 2), max_diameter_px=2 * diameter).build()

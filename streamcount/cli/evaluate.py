@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streamcount.detection.base import Detector
     from streamcount.training.data.labelled import Dataset
     from streamcount.training.judge.report import Subject
+    from streamcount.training.shapes.report import ShapeSubject
 
 
 class Form(StrEnum):
@@ -50,6 +51,9 @@ def evaluate(
     data_format: Annotated[
         str | None, typer.Option("--format", help="Format of the labels [default: recognised].")
     ] = None,
+    first: Annotated[
+        str, _option("For a second stage: the model that finds the cells [default: as trained with].")
+    ] = "",
     report: Annotated[
         Path | None, _option("Folder for report.html (plots, pictures) and images.csv.")
     ] = None,
@@ -75,25 +79,23 @@ def evaluate(
     with console.status("reading the data"):
         dataset = _read(data, part, split, data_format)
     describe(console, part or data.name, dataset)
+    if model and _is_second_stage(model):
+        shapes = _judge_shapes(dataset, (model, first, form.value), data, console)
+        _tell(shapes.figures, f"{model} on {shapes.data}", {}, as_json=as_json)
+        _record(record, shapes.figures)
+        if report is not None:
+            from streamcount.training.shapes.report import write_shapes_report
+
+            console.print(f"Wrote {write_shapes_report(shapes, report)}.")
+        return
     with progress_bar(console) as progress:
         task = progress.add_task("detecting", total=(2 if model else 1) * len(dataset.images), note="")
         subject = _judge(
             dataset, (model, detector, form.value), data, lambda: progress.update(task, advance=1)
         )
     shares = _shares(subject, share, window) if share else {}
-    if as_json:
-        plain = {f: {n: asdict(o) for n, o in classes.items()} for f, classes in subject.figures.items()}
-        typer.echo(json.dumps({**plain, **({"shares": shares} if shares else {})}, indent=2))
-    else:
-        for name, figures in subject.figures.items():
-            print_figures(f"{model or detector} on {subject.data}: {name}", figures)
-        for line, value in shares.items():
-            Console().print(f"{line}: {value:.2f} points")
-    if record:
-        from streamcount.detection.bundle import find_bundle
-        from streamcount.training.modelfile import record_figures
-
-        record_figures(find_bundle(record), subject.figures)
+    _tell(subject.figures, f"{model or detector} on {subject.data}", shares, as_json=as_json)
+    _record(record, subject.figures)
     if report is not None:
         from streamcount.training.judge.report import write_report
 
@@ -104,6 +106,47 @@ def evaluate(
 
         written = write_worst(dataset, subject.counted, pictures, worst)
         console.print(f"Wrote {len(written)} pictures to {pictures}.")
+
+
+def _tell(
+    measured: Mapping[str, Mapping[str, Any]], title: str, shares: dict[str, float], *, as_json: bool
+) -> None:
+    """Print the figures, as tables or as JSON."""
+    if as_json:
+        plain = {f: {n: asdict(o) for n, o in classes.items()} for f, classes in measured.items()}
+        typer.echo(json.dumps({**plain, **({"shares": shares} if shares else {})}, indent=2))
+        return
+    for name, figures in measured.items():
+        print_figures(f"{title}: {name}", figures)
+    for line, value in shares.items():
+        Console().print(f"{line}: {value:.2f} points")
+
+
+def _record(bundle: str, measured: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the figures into a bundle's model.toml, where one is named."""
+    if bundle:
+        from streamcount.detection.bundle import find_bundle
+        from streamcount.training.modelfile import record_figures
+
+        record_figures(find_bundle(bundle), measured)
+
+
+def _is_second_stage(model: str) -> bool:
+    from streamcount.detection.bundle import CROP_CLASSIFICATION, load_bundle
+
+    return load_bundle(model).task == CROP_CLASSIFICATION
+
+
+def _judge_shapes(
+    dataset: Dataset, chosen: tuple[str, str, str], data: Path, console: Console
+) -> ShapeSubject:
+    """chosen: the model, the first model or "", and the form."""
+    from streamcount.cli._evaluate_shapes import judge_shapes
+
+    model, first, form = chosen
+    with progress_bar(console) as progress:
+        task = progress.add_task("finding cells", total=len(dataset.images), note="")
+        return judge_shapes(dataset, model, form, first, data, lambda: progress.update(task, advance=1))
 
 
 def build_detector(kind: str) -> Detector:

@@ -30,18 +30,16 @@ class CropClassifier:
                 f"second_stage {bundle.name!r} looks at {bundle.refines!r} cells, which {first.name} does not "
                 f"tell apart; it has {', '.join(first.class_names)}."
             )
-        compiled = bundle.form(form)
         self._bundle = bundle
         self._first = first
-        self._net = ThreadedNet(bundle.read_model(form), compiled.outputs)
-        self._sha256 = compiled.sha256
+        self._net = CropNet(bundle, form)
 
     def identity(self, first: ModelIdentity) -> ModelIdentity:
         """Who decides: both models, with the finer classes in the place of the one that they refine."""
         place = first.class_names.index(self._bundle.refines)
         names = (*first.class_names[:place], *self._bundle.class_names, *first.class_names[place + 1 :])
         abnormal = {*first.abnormal, *self._bundle.abnormal} & set(names)
-        both = hashlib.sha256(f"{first.sha256}+{self._sha256}".encode()).hexdigest()
+        both = hashlib.sha256(f"{first.sha256}+{self._net.sha256}".encode()).hexdigest()
         ordered = tuple(name for name in names if name in abnormal)
         return ModelIdentity(f"{first.name}+{self._bundle.name}", both, names, ordered)
 
@@ -71,8 +69,21 @@ class CropClassifier:
         return np.hstack([others[:, :place], shared, others[:, place:]]).astype(np.float32)
 
     def _classify(self, image: NDArray[np.uint8], boxes_px: Float32Array, diameter_px: float) -> Float32Array:
-        crops = cut_crops(image, boxes_px, self._bundle.input.cell_diameter_px / diameter_px,
-                          self._bundle.input.crop_px)  # fmt: skip
+        info = self._bundle.input
+        return self._net.shares(cut_crops(image, boxes_px, info.cell_diameter_px / diameter_px, info.crop_px))
+
+
+class CropNet:
+    """A compiled classifier of crops. May be called from several threads."""
+
+    def __init__(self, bundle: Bundle, form: str) -> None:
+        compiled = bundle.form(form)
+        self._temperature = bundle.classes[0].temperature
+        self._net = ThreadedNet(bundle.read_model(form), compiled.outputs)
+        self.sha256 = compiled.sha256
+
+    def shares(self, crops: NDArray[np.uint8]) -> Float32Array:
+        """(N, K) probabilities of the classes, which sum to 1, of (N, S, S, channels) crops; N at least 1."""
         shares = []
         for start in range(0, len(crops), BATCH):
             batch = np.zeros((BATCH, *crops.shape[1:]), np.uint8)
@@ -81,7 +92,7 @@ class CropClassifier:
             found = self._net.run(batch)["class"]
             values = (found.raw.astype(np.float32) - found.zero) * found.scale
             shares.append(values.reshape(BATCH, -1)[: len(part)])
-        return tempered_shares(np.concatenate(shares), self._bundle.classes[0].temperature)
+        return tempered_shares(np.concatenate(shares), self._temperature)
 
 
 def cut_crops(

@@ -126,9 +126,9 @@ class TfliteDetector:
         """
         info = self._bundle.input
         image = prepare(frame.image, info.channels, info.normalise)
-        diameter = self._known_diameter_px(frame)
-        if diameter is not None:
-            seen = self._look(image, info.cell_diameter_px / diameter)
+        told = diameter = self._known_diameter_px(frame)
+        if told is not None:
+            seen = self._look(image, info.cell_diameter_px / told)
         else:
             seen, diameter = first_look(
                 lambda scale: self._look(image, scale), max(image.shape[:2]), self._scale_rules
@@ -138,7 +138,8 @@ class TfliteDetector:
                 seen = self._look(image, info.cell_diameter_px / diameter)
         found = self._found(frame, seen, labels=labels)
         if self._second is not None:
-            usual = self._scale_rules.diameter(seen) or diameter or info.cell_diameter_px / seen.scale
+            # Where the scale is told, a smear of large cells shows large cells; else they are the usual ones.
+            usual = told or self._scale_rules.diameter(seen) or info.cell_diameter_px / seen.scale
             shares = self._second.refine(image, found.boxes_px, found.probabilities, usual)
             found = replace(found, probabilities=shares)
         quality = (*(() if len(found.boxes_px) else ("empty",)), *(() if diameter else ("scale-unknown",)))

@@ -4,8 +4,9 @@
      "detections": [{"box": [y0, x0, y1, x1], "centroid": [y, x], "class": name, "score": s, "area_px": a}],
      "model": {"name", "sha256"}}
 
-Pixels are those of the original image, boxes half-open, scores within 0..1. With tracking, each
-detection has "track_id" besides (null until its track is confirmed) and the line has "events", the
+Where the model tells outlines, the line has "foreground_fraction" besides: the share of the image that is cell
+(confluence), within 0..1. Pixels are those of the original image, boxes half-open, scores within 0..1. With
+tracking, each detection has "track_id" besides (null until its track is confirmed) and the line has "events", the
 CloudEvents that the frame made known, as they are on the topics. Nothing in this form may change
 but by addition.
 """
@@ -38,6 +39,8 @@ def result_line(source: str, index: int, detections: Detections, step: StepResul
         "detections": cells,
         "model": {"name": detections.model.name, "sha256": detections.model.sha256},
     }
+    if detections.foreground_fraction is not None:
+        line["foreground_fraction"] = round(detections.foreground_fraction, 4)
     if step is not None:
         for cell, track_id in zip(cells, confirmed_ids(len(detections), step.tracks), strict=True):
             cell["track_id"] = track_id

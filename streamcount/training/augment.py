@@ -29,16 +29,18 @@ def jitter_stain(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     return np.asarray(np.clip(256 * np.exp(-shifted) - 1, 0, 255).astype(np.uint8).reshape(image.shape))
 
 
-def jitter_light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def jitter_light(
+    image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 1.0
+) -> NDArray[np.uint8]:
     """Vary gamma, contrast, brightness, and sometimes the evenness of the light; shape kept."""
-    gamma = float(np.exp(rng.normal(0, 0.2)))
-    contrast, bright = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
+    gamma = float(np.exp(rng.normal(0, 0.2 * strength)))
+    contrast, bright = 1 + strength * rng.uniform(-0.2, 0.2), strength * rng.uniform(-20, 20)
     levels = 255 * np.linspace(0, 1, 256) ** gamma
     table = np.clip((levels - 128) * contrast + 128 + bright, 0, 255).astype(np.uint8)
     out = np.asarray(cv2.LUT(image, table), np.uint8).reshape(image.shape)
     if rng.random() < 0.25:
         height, width = image.shape[:2]
-        slope = rng.uniform(-0.2, 0.2, 2)
+        slope = strength * rng.uniform(-0.2, 0.2, 2)
         plane = (
             1 + slope[0] * np.linspace(-1, 1, height)[:, None] + slope[1] * np.linspace(-1, 1, width)[None]
         )
@@ -46,14 +48,15 @@ def jitter_light(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     return out
 
 
-def jitter_sharpness(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def jitter_sharpness(
+    image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 1.0
+) -> NDArray[np.uint8]:
     """Sometimes defocus, add sensor noise, or compress as JPEG; shape kept."""
     if rng.random() < 0.3:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)), np.uint8).reshape(
-            image.shape
-        )
+        blurred = cv2.GaussianBlur(image, (0, 0), strength * rng.uniform(0.4, 1.6))
+        image = np.asarray(blurred, np.uint8).reshape(image.shape)
     if rng.random() < 0.3:
-        noise = rng.normal(0, rng.uniform(2, 10), image.shape).astype(np.float32)
+        noise = rng.normal(0, strength * rng.uniform(2, 10), image.shape).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.1:
         _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 85))])
@@ -61,19 +64,26 @@ def jitter_sharpness(image: NDArray[np.uint8], rng: np.random.Generator) -> NDAr
     return image
 
 
-def jitter_grey(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Vary an (H, W, 1) fluorescence or phase-contrast image: light, out-of-focus haze, focus, noise."""
+def jitter_grey(
+    image: NDArray[np.uint8], rng: np.random.Generator, strength: float = 1.0
+) -> NDArray[np.uint8]:
+    """Vary an (H, W, 1) fluorescence or phase-contrast image: light, out-of-focus haze, focus, noise.
+
+    strength: less than 1 for images whose brightness is evened out before; there, how bright a halo is tells where
+    its cell ends.
+    """
     out = image[..., 0]
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 * strength:
         # What lies out of focus adds a smooth glow.
         coarse = rng.uniform(0, rng.uniform(5, 60), (4, 4)).astype(np.float32)
         haze = cv2.resize(coarse, (out.shape[1], out.shape[0]), interpolation=cv2.INTER_CUBIC)
         out = np.clip(out * np.float32(rng.uniform(0.7, 1.0)) + haze, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        gamma = float(np.exp(rng.normal(0, 0.35)))
+    if rng.random() < 0.5 * strength:
+        gamma = float(np.exp(rng.normal(0, 0.35 * strength)))
         table = np.clip(255 * np.linspace(0, 1, 256) ** gamma, 0, 255).astype(np.uint8)
         out = np.asarray(cv2.LUT(out, table), np.uint8)
-    return jitter_sharpness(jitter_light(out[..., None], rng), rng).reshape(image.shape)
+    lit = jitter_light(out[..., None], rng, strength)
+    return jitter_sharpness(lit, rng, strength).reshape(image.shape)
 
 
 def jitter_colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

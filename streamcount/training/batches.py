@@ -21,6 +21,7 @@ PADDING_LEVEL = 128  # the grey beside an image; the detector pads with the same
 CACHE_SCALE = 1.25  # images are kept at this multiple of the net's scale, so that enlarging keeps detail
 LEAST_STEPS = 25  # an epoch of a small set shows each image many times
 EMPTY_SHARE = 0.02  # of the canvases show light and noise, and no cell
+EVENED_STRENGTH = 0.4  # of changes of the light, where images are evened out before
 OVERLAP_SHARE = 0.25  # of the colour canvases get cells laid over each other
 
 
@@ -62,8 +63,13 @@ def load_sample(item: LabelledImage, recipe: Recipe) -> Sample:
     return Sample(pixels, item.boxes_px * ratio, item.class_ids, labels)
 
 
-def vary_sample(sample: Sample, canvas_px: int, rng: np.random.Generator, overlaps: bool = False) -> Canvas:
-    """Scale, turn, flip, place on a square canvas and recolour; with `overlaps` sometimes lay cells over others."""
+def vary_sample(
+    sample: Sample, canvas_px: int, rng: np.random.Generator, *, overlaps: bool = False, strength: float = 1.0
+) -> Canvas:
+    """Scale, turn, flip, place on a square canvas and recolour; with `overlaps` sometimes lay cells over others.
+
+    strength: of the changes of a grey image's light and focus.
+    """
     image, boxes, class_ids = sample.image, sample.boxes_px, sample.class_ids
     if overlaps and len(boxes) > 1 and rng.random() < OVERLAP_SHARE:
         common = np.bincount(class_ids).argmax()
@@ -83,7 +89,7 @@ def vary_sample(sample: Sample, canvas_px: int, rng: np.random.Generator, overla
     shift = offset + spread / 2 - linear @ (size / 2)
     placed = _warp(image, linear, shift, canvas_px, cv2.INTER_LINEAR, PADDING_LEVEL)
     grey = placed.shape[2] == 1
-    placed = jitter_grey(placed, rng) if grey else jitter_colour(placed, rng)
+    placed = jitter_grey(placed, rng, strength) if grey else jitter_colour(placed, rng)
     moved = _moved(boxes, linear, shift)
     clipped = np.hstack([np.clip(moved[:, :2], low, high), np.clip(moved[:, 2:], low, high)])
     labels = areas = None
@@ -197,7 +203,10 @@ class BatchMaker:
             canvas = Canvas(empty_canvas(recipe.canvas_px, recipe.channels, rng), nothing, nothing, ids)
         else:
             overlaps = recipe.channels == 3 and not recipe.instances
-            canvas = vary_sample(self.samples[index], recipe.canvas_px, rng, overlaps)
+            strength = 1.0 if recipe.normalise == "none" else EVENED_STRENGTH
+            canvas = vary_sample(
+                self.samples[index], recipe.canvas_px, rng, overlaps=overlaps, strength=strength
+            )
         targets = self._targets(canvas)
         return canvas.image, targets.centre, targets.regress, targets.foreground
 

@@ -89,17 +89,17 @@ def make_bundle(
     compiled["float32"] = compile_float32(exported, typical[0])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / naming.name
-        draft = _draft(naming, parts.train, recipe, compiled)
-        _store(folder, draft, compiled)
+        draft = draft_bundle(naming, parts.train, recipe, compiled)
+        store_bundle(folder, draft, compiled)
         say("calibrating and choosing thresholds")
         final = calibrated(draft, parts.calibration, ranked_finds(folder, parts.calibration))
-        _store(folder, final, compiled)
+        store_bundle(folder, final, compiled)
         save_weights(net, folder)
         measured: Figures = {}
         for form in compiled:
             say(f"measuring {form}")
             measured |= measure_bundle(folder, parts.val, form=form)
-        write_model_file(folder, final, _story(parts, recipe, naming, compiled), measured)
+        write_model_file(folder, final, story_of(parts, recipe, naming, compiled), measured)
         output.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             shutil.copyfile(path, output / path.name)
@@ -196,7 +196,7 @@ def _columns(folder: Path, dataset: Dataset) -> list[int]:
 Compiled = dict[str, tuple[bytes, tuple[str, ...]]]
 
 
-def _draft(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -> Bundle:
+def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -> Bundle:
     classes = tuple(
         ClassInfo(
             name=name,
@@ -233,14 +233,14 @@ def _draft(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -
     )
 
 
-def _store(folder: Path, bundle: Bundle, compiled: Compiled) -> None:
+def store_bundle(folder: Path, bundle: Bundle, compiled: Compiled) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for form, (content, _) in compiled.items():
         (folder / bundle.forms[form].file).write_bytes(content)
     write_model_file(folder, bundle, {}, {})
 
 
-def _story(parts: Parts, recipe: Recipe, naming: Naming, compiled: Compiled) -> dict[str, Any]:
+def story_of(parts: Parts, recipe: Recipe, naming: Naming, compiled: Compiled) -> dict[str, Any]:
     return {
         "licence": naming.licence,
         "provenance": naming.provenance,

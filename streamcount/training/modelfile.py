@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from streamcount.detection.bundle import MODEL_FILE, Bundle, load_bundle
-from streamcount.training.judge.figures import ClassFigures
 
-Figures = Mapping[str, Mapping[str, ClassFigures | dict[str, Any]]]
+Figures = Mapping[str, Mapping[str, Any]]
+"""By form, or what else was judged; by class: a dataclass of figures, or the table that one became."""
 
 
 def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], measured: Figures) -> None:
@@ -53,7 +53,7 @@ def read_model_file(folder: Path) -> dict[str, Any]:
     return tomllib.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
 
 
-def _plain(figures: ClassFigures | dict[str, Any]) -> dict[str, Any]:
+def _plain(figures: Any) -> dict[str, Any]:
     return figures if isinstance(figures, dict) else asdict(figures)
 
 

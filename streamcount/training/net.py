@@ -15,6 +15,7 @@ from streamcount.training.recipe import OWN_BACKBONE, Recipe
 
 STRIDE_PX = 4
 HEADS = ("centre", "log_size", "offset", "foreground")
+CLASSIFIER = "class"  # what the names of a classifier's own layers begin with
 # Of Keras Applications, those that take 0..255 and scale it themselves.
 APPLICATIONS = ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0", "EfficientNetV2B0")
 
@@ -33,12 +34,12 @@ def build_net(classes: int, recipe: Recipe) -> Any:
     quarter, eighth = 2 * width, 4 * width
     image = layers.Input((None, None, recipe.channels), name="image")
     if recipe.backbone == OWN_BACKBONE:
-        skip4, skip8, x = _own_backbone(image, width)
+        skip4, skip8, x = own_backbone(image, width)
     else:
         skip4, skip8, x = _application(image, recipe.backbone)
-        skip4, skip8 = _block(skip4, "fit4", quarter, 1), _block(skip8, "fit8", eighth, 1)
+        skip4, skip8 = block(skip4, "fit4", quarter, 1), block(skip8, "fit8", eighth, 1)
     x = _merge(_merge(x, skip8, "up8", eighth), skip4, "up4", quarter)
-    x = _block(x, "last", quarter)
+    x = block(x, "last", quarter)
     rare = keras.initializers.Constant(-3.5)  # a cell's centre is rare: start there, as focal loss asks
     outputs = {
         "centre": layers.Conv2D(classes, 1, bias_initializer=rare, name="centre")(x),
@@ -49,15 +50,15 @@ def build_net(classes: int, recipe: Recipe) -> Any:
     return keras.Model(image, outputs)
 
 
-def _own_backbone(image: Any, width: int) -> tuple[Any, Any, Any]:
+def own_backbone(image: Any, width: int) -> tuple[Any, Any, Any]:
     """Features at a quarter, an eighth and a sixteenth of the resolution."""
     import keras
 
     quarter, eighth, sixteenth = 2 * width, 4 * width, 6 * width
     x = keras.layers.Rescaling(1 / 64.0, offset=-2.0, name="rescaling")(image)
-    skip4 = _block(_block(x, "down4", quarter, STRIDE_PX, STRIDE_PX), "at4", quarter)
-    skip8 = _block(_block(skip4, "down8", eighth, 3, 2), "at8", eighth)
-    return skip4, skip8, _block(_block(skip8, "down16", sixteenth, 3, 2), "at16", sixteenth)
+    skip4 = block(block(x, "down4", quarter, STRIDE_PX, STRIDE_PX), "at4", quarter)
+    skip8 = block(block(skip4, "down8", eighth, 3, 2), "at8", eighth)
+    return skip4, skip8, block(block(skip8, "down16", sixteenth, 3, 2), "at16", sixteenth)
 
 
 def _application(image: Any, name: str) -> tuple[Any, Any, Any]:
@@ -89,7 +90,8 @@ def _application(image: Any, name: str) -> tuple[Any, Any, Any]:
     return found
 
 
-def _block(x: Any, name: str, channels: int, kernel: int = 3, stride: int = 1) -> Any:
+def block(x: Any, name: str, channels: int, kernel: int = 3, stride: int = 1) -> Any:
+    """A convolution with batch normalisation and ReLU, its layers named after `name`."""
     import keras
 
     layers = keras.layers
@@ -104,6 +106,6 @@ def _merge(x: Any, skip: Any, name: str, channels: int) -> Any:
     import keras
 
     layers = keras.layers
-    x = _block(x, f"{name}_fit", channels, 1)
+    x = block(x, f"{name}_fit", channels, 1)
     x = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_double")(x)
-    return _block(layers.Add(name=f"{name}_add")([x, skip]), name, channels)
+    return block(layers.Add(name=f"{name}_add")([x, skip]), name, channels)

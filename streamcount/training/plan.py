@@ -22,6 +22,9 @@ from streamcount.training.recipe import Recipe, multiple_px
 COLOURLESS = 6  # an image whose channels differ by less, on the mean of 0..255, is grey though stored as RGB
 LOOKED_AT = 40
 FROZEN_SHARE = 0.3
+SHAPES = "shapes"
+# A crop shows the cell and a rim of its surroundings; it is small, so that a step takes many.
+OF_SHAPES = {"epochs": 24, "diameter_px": 56.0, "canvas_px": 96, "batch": 32}
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Asked:
     width: int | None = None
     diameter_px: float | None = None
     canvas_px: int | None = None
-    batch: int = 16
+    batch: int | None = None
     learning_rate: float | None = None
     task: str | None = None
     colour: str | None = None
@@ -52,11 +55,15 @@ def plan(asked: Asked, dataset: Dataset) -> Recipe:
             "Masks can be learned only from masks: label images or COCO masks; this data has boxes."
         )
     grey = asked.colour == "grey" if asked.colour else all(_is_grey(i) for i in _some(dataset))
+    usual: dict[str, Any] = OF_SHAPES if asked.task == SHAPES else {
+        "epochs": 12 if asked.parent else 30, "diameter_px": before.get("diameter_px")
+    }  # fmt: skip
     chosen: dict[str, Any] = {
-        "epochs": asked.epochs or (12 if asked.parent else 30),
+        "epochs": asked.epochs or usual["epochs"],
         "width": asked.width or before.get("width"),
-        "diameter_px": asked.diameter_px or before.get("diameter_px"),
-        "canvas_px": asked.canvas_px,
+        "diameter_px": asked.diameter_px or usual["diameter_px"],
+        "canvas_px": asked.canvas_px or usual.get("canvas_px"),
+        "batch": asked.batch or usual.get("batch"),
         # What was learned elsewhere is to be kept: small steps.
         "learning_rate": asked.learning_rate or (1e-3 if asked.parent else None),
         "normalise": asked.normalise or before.get("normalise") or ("percentile" if grey else None),
@@ -64,7 +71,6 @@ def plan(asked: Asked, dataset: Dataset) -> Recipe:
     }
     recipe = Recipe(
         seed=asked.seed,
-        batch=asked.batch,
         instances=asked.task == "instances" or (asked.task is None and masks),
         channels=1 if grey else 3,
         parent=asked.parent,

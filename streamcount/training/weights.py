@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamcount.errors import ModelError, TrainingError
-from streamcount.training.net import HEADS
+from streamcount.training.net import CLASSIFIER, HEADS
 
 WEIGHTS_FILE = "weights.npz"
 
@@ -26,7 +26,7 @@ def save_weights(net: Any, folder: Path) -> Path:
 
 
 def load_backbone(net: Any, folder: Path, channels: int) -> list[str]:
-    """Set all layers but the last ones (the heads) from FOLDER/weights.npz and return their names.
+    """Set all layers but the last ones (heads, or a classifier's own) from FOLDER/weights.npz; return their names.
 
     A colour net's first layer serves a grey one as the sum over colours, and the other way as a third of it each.
     Raises ModelError where the file is missing, TrainingError where the nets differ.
@@ -40,7 +40,7 @@ def load_backbone(net: Any, folder: Path, channels: int) -> list[str]:
         known = dict(stored)
     set_layers = []
     for layer in net.layers:
-        if not layer.weights or layer.name in HEADS:
+        if not layer.weights or layer.name in HEADS or layer.name.startswith(CLASSIFIER):
             continue
         values = []
         for weight in layer.weights:

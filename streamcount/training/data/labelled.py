@@ -152,6 +152,30 @@ def split_calibration(dataset: Dataset, share: float) -> tuple[Dataset, Dataset]
     return Dataset(rest, names, 0, relative), Dataset(held, names, 0, relative)
 
 
+def without_classes(dataset: Dataset, dropped: tuple[str, ...]) -> Dataset:
+    """The set without the cells of some classes. Raises TrainingError where there is no such class."""
+    unknown = sorted(set(dropped) - set(dataset.class_names))
+    if unknown:
+        known = ", ".join(dataset.class_names)
+        raise TrainingError(f"--drop {unknown[0]!r} is no class of the data; take some of {known}.")
+    if not dropped:
+        return dataset
+    kept = [i for i, name in enumerate(dataset.class_names) if name not in dropped]
+    number = np.full(len(dataset.class_names), -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    images = []
+    for image in dataset.images:
+        some = image.take(number[image.class_ids] >= 0)
+        images.append(replace(some, class_ids=number[some.class_ids]))
+    names, relative = dataset.class_names, dataset.relative_diameters
+    return replace(
+        dataset,
+        images=tuple(images),
+        class_names=tuple(names[i] for i in kept),
+        relative_diameters=tuple(relative[i] for i in kept),
+    )
+
+
 def with_diameters(dataset: Dataset, reference_class: int | None) -> Dataset:
     """Measure the reference class (the commonest unless given) by its whole cells, in every image."""
     counts = dataset.class_counts()

@@ -33,35 +33,39 @@ def counts_plot(judged: Judged) -> str:
     return _uri(figure)
 
 
-def confusion_plot(judged: Judged, names: Sequence[str]) -> str:
-    """Labelled classes against found ones, in shares of the labelled."""
-    figure, (axis,) = _figure(1, width=max(4.5, 0.8 * len(names) + 3))
-    table = judged.confusion
+def confusion_plot(
+    table: NDArray[np.int64], labelled: Sequence[str], found: Sequence[str], *, nothing: bool = False
+) -> str:
+    """Labelled classes (rows) against found ones, coloured by the shares of the labelled.
+
+    nothing: the last row is of finds that are no labelled cell, and the last column of missed cells.
+    """
+    height = max(3.7, 0.5 * len(labelled) + 1.5)
+    figure, (axis,) = _figure(1, width=max(4.5, 0.8 * len(found) + 2), height=height)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    share[-1] = table[-1] / max(table[:-1].sum(), 1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(table)):
-        for column in range(len(table)):
-            if row + column < 2 * len(table) - 2:
-                colour = "white" if share[row, column] > 0.5 else "black"
-                axis.text(column, row, str(table[row, column]), ha="center", va="center", color=colour)
-    axis.set_xticks(range(len(table)), [*names, "missed"], rotation=45, ha="right")
-    axis.set_yticks(range(len(table)), [*names, "false"])
+    if nothing:
+        share[-1] = table[-1] / max(table[:-1].sum(), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), number in np.ndenumerate(table):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        axis.text(column, row, str(number) if number else "", ha="center", va="center", color=colour)
+    axis.set_xticks(range(len(found)), found, rotation=45, ha="right")
+    axis.set_yticks(range(len(labelled)), labelled)
     axis.set(xlabel="found", ylabel="labelled", title="Confusion")
     return _uri(figure)
 
 
-def calibration_plot(judged: Judged) -> str:
-    """How often finds of a score are right."""
-    figure, (left, right) = _figure(2)
-    mean, share, number = reliability(judged.scores, judged.right)
+def calibration_plot(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> str:
+    """How often finds of a score are right; scores (N,), right (N,)."""
+    figure, (left, beside) = _figure(2)
+    mean, share, number = reliability(scores, right)
     shown = number > 0
     left.plot([0, 1], [0, 1], color=GREY, lw=1)
     left.plot(mean[shown], share[shown], marker="o", color=BLUE)
-    error = expected_error(judged.scores, judged.right)
+    error = expected_error(scores, right)
     left.set(xlabel="score", ylabel="share that is right", title=f"Calibration (mean error {error:.3f})")
-    right.bar((np.arange(len(number)) + 0.5) / len(number), number, width=0.09, color=BLUE)
-    right.set(xlabel="score", ylabel="finds", yscale="log", title="Scores")
+    beside.bar((np.arange(len(number)) + 0.5) / len(number), number, width=0.09, color=BLUE)
+    beside.set(xlabel="score", ylabel="finds", yscale="log", title="Scores")
     return _uri(figure)
 
 
@@ -99,10 +103,10 @@ def jpeg_uri(image: NDArray[np.uint8], most_px: int = 620) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(packed.tobytes()).decode("ascii")
 
 
-def _figure(columns: int, width: float | None = None) -> tuple[Any, Sequence[Any]]:
+def _figure(columns: int, width: float | None = None, height: float = 3.7) -> tuple[Any, Sequence[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width or 4.6 * columns, 3.7), layout="constrained")
+    figure = Figure(figsize=(width or 4.6 * columns, height), layout="constrained")
     axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)

@@ -69,30 +69,62 @@ class Subject:
     figures: dict[str, dict[str, ClassFigures]] = field(default_factory=dict)
 
 
-def write_report(subject: Subject, folder: Path) -> Path:
-    """Write FOLDER/report.html and FOLDER/images.csv; returns the first."""
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures under one heading."""
+
+    title: str
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the HTML page shows. boxes: its pictures show boxes, whose colours need a key."""
+
+    title: str
+    subtitle: str
+    verdict: list[str]
+    tables: list[Table]
+    plots: list[Plot]
+    galleries: list[Gallery]
+    boxes: bool = True
+
+
+def write_page(page: Page, folder: Path) -> Path:
+    """Write FOLDER/report.html and return its path."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     folder.mkdir(parents=True, exist_ok=True)
-    judged = judge(subject.dataset, subject.ranked, subject.counted)
-    wrong = np.array([_wrong(i, f) for i, f in zip(subject.dataset.images, subject.counted, strict=True)])
-    order = np.argsort(-wrong, kind="stable")
     environment = Environment(
         loader=PackageLoader("streamcount.training.judge", "."), autoescape=True, undefined=StrictUndefined
     )
-    page = environment.get_template("report.html.j2").render(
+    html = environment.get_template("report.html.j2").render(page=page)
+    (folder / REPORT_FILE).write_text(html, encoding="utf-8")
+    return folder / REPORT_FILE
+
+
+def write_report(subject: Subject, folder: Path) -> Path:
+    """Write FOLDER/report.html and FOLDER/images.csv; returns the first."""
+    judged = judge(subject.dataset, subject.ranked, subject.counted)
+    wrong = np.array([_wrong(i, f) for i, f in zip(subject.dataset.images, subject.counted, strict=True)])
+    order = np.argsort(-wrong, kind="stable")
+    worst = [_picture(subject, int(i), int(wrong[i])) for i in order[:WORST] if wrong[i]]
+    best = [_picture(subject, int(i), int(wrong[i])) for i in order[::-1][:BEST]]
+    page = Page(
         title=f"{subject.model} on {subject.data}",
         subtitle=f"{len(subject.dataset.images)} images, {int(judged.true.sum())} labelled cells; written by "
         "streamcount evaluate. Matches are at an intersection over union of 0.5 or more.",
         verdict=_verdict(subject, judged),
         tables=_tables(subject, judged),
         plots=_plots(subject, judged),
-        worst=[_picture(subject, int(i), int(wrong[i])) for i in order[:WORST] if wrong[i]],
-        best=[_picture(subject, int(i), int(wrong[i])) for i in order[::-1][:BEST]],
+        galleries=[
+            Gallery("The worst images", worst),
+            Gallery("Images without a wrong cell, or with the fewest", best),
+        ],
     )
-    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
+    path = write_page(page, folder)
     _write_images(subject, judged, wrong, folder / IMAGES_FILE)
-    return folder / REPORT_FILE
+    return path
 
 
 def _verdict(subject: Subject, judged: Judged) -> list[str]:
@@ -151,14 +183,15 @@ def _row_table(title: str, note: str, rows: list[Row]) -> Table:
 
 
 def _plots(subject: Subject, judged: Judged) -> list[Plot]:
+    names = subject.dataset.class_names
     plots = [
         Plot("Counts", "A point is an image.", counts_plot(judged)),
         Plot(
             "Classes",
             "Of the last row and column: false finds and missed cells.",
-            confusion_plot(judged, subject.dataset.class_names),
+            confusion_plot(judged.confusion, [*names, "false"], [*names, "missed"], nothing=True),
         ),
-        Plot("Scores", "Of all finds, the doubtful too.", calibration_plot(judged)),
+        Plot("Scores", "Of all finds, the doubtful too.", calibration_plot(judged.scores, judged.right)),
         Plot("Sizes", "Which cells are found.", sizes_plot(judged)),
     ]
     errors = confluence_errors(subject.dataset, subject.counted)

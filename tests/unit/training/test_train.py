@@ -21,8 +21,8 @@ from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.compile import typical_inputs
 from streamcount.training.data.labelled import Dataset
 from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
+from streamcount.training.dense import fit
 from streamcount.training.export import as_probabilities, compile_float32, compile_int8, exportable
-from streamcount.training.loop import fit
 from streamcount.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=4, width=4, diameter_px=24.0, canvas_px=96, batch=4, learning_rate=6e-3, ema_decay=0.9)

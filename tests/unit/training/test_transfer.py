@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="training needs the `train` extra")
 from streamcount.detection.bundle import PACKAGE
 from streamcount.errors import ModelError, TrainingError
 from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
-from streamcount.training.loop import fit
+from streamcount.training.dense import fit
 from streamcount.training.net import build_net
 from streamcount.training.recipe import Recipe
 from streamcount.training.weights import load_backbone, load_weights, save_weights
