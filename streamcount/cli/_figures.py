@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -34,7 +35,7 @@ def describe(console: Console, part: str, dataset: Dataset) -> None:
 COLUMNS = (
     ("cells", "cells", "d"), ("ap50", "AP50", ".3f"), ("ap50_95", "AP50-95", ".3f"), ("accuracy", "accuracy", ".3f"),
     ("macro_f1", "macro F1", ".3f"), ("precision", "precision", ".3f"), ("recall", "recall", ".3f"),
-    ("f1", "F1", ".3f"), ("mae", "count MAE", ".2f"), ("bias", "bias", "+.2f"), ("mape", "MAPE %", ".1f"),
+    ("f1", "F1", ".3f"), ("mae", "MAE", ".2f"), ("bias", "bias", "+.2f"), ("mape", "MAPE %", ".1f"),
 )  # fmt: skip
 
 
@@ -44,8 +45,11 @@ def print_figures(title: str, measured: Mapping[str, Any]) -> None:
         name: asdict(one) if is_dataclass(one) and not isinstance(one, type) else dict(one)
         for name, one in measured.items()
     }
-    columns = [column for column in COLUMNS if any(column[0] in row for row in rows.values())]
-    table = Table(title=title)
+    # Beside the errors of counts there is no room for both on 80 columns; F1 tells most of them.
+    crowded = {"precision", "recall"} if any("mae" in row for row in rows.values()) else set()
+    shown = {key for row in rows.values() for key in row} - crowded
+    columns = [column for column in COLUMNS if column[0] in shown]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("class")
     for _, head, _ in columns:
         table.add_column(head, justify="right")

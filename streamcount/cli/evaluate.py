@@ -181,13 +181,14 @@ def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Cal
     model, kind, form = chosen
     where = f"{data.parent.name}/{data.name}" if data.name in ("train", "val") else data.name
     if model:
-        from streamcount.detection.bundle import find_bundle
-        from streamcount.training.compile import all_figures, counted_finds, ranked_finds
+        from streamcount.detection.bundle import find_bundle, load_bundle
+        from streamcount.training.compile import all_figures, counted_finds, in_words_of, ranked_finds
 
         folder = find_bundle(model)
         ranked = ranked_finds(folder, dataset, form, tick)
         counted = counted_finds(folder, dataset, form, tick)
-        return Subject(model, where, dataset, ranked, counted, all_figures(form, dataset, ranked, counted))
+        told = in_words_of(load_bundle(model), dataset)
+        return Subject(model, where, told, ranked, counted, all_figures(form, told, ranked, counted))
     detector = build_detector(kind)
     columns = class_columns(detector, dataset, None)
     # A detector of other classes can still be judged on all cells as one.
@@ -211,7 +212,8 @@ def _shares(subject: Subject, name: str, window: int) -> dict[str, float]:
         raise ConfigurationError(f"--window {window} is more than the {len(subject.dataset.images)} images.")
     what = f"share of {name} over {window} successive images"
     return {
-        f"{what}, largest error": float(np.abs(errors).max()),
+        f"{what}, largest error of windows one after the other": float(np.abs(errors[::window]).max()),
+        f"{what}, largest error of windows from every image on": float(np.abs(errors).max()),
         f"{what}, mean error": float(np.abs(errors).mean()),
         f"{what}, bias": float(errors.mean()),
     }

@@ -112,7 +112,13 @@ def measure_bundle(
     """Figures of a bundle on labelled images of unknown pixel size: of all cells under the form's name, and of whole
     cells only under "FORM, whole cells"."""
     ranked, counted = ranked_finds(folder, dataset, form, tick), counted_finds(folder, dataset, form, tick)
-    return all_figures(form, dataset, ranked, counted)
+    return all_figures(form, in_words_of(load_bundle(str(folder)), dataset), ranked, counted)
+
+
+def in_words_of(bundle: Bundle, dataset: Dataset) -> Dataset:
+    """The set with its classes called as the model calls them."""
+    names = {info.label or info.name: info.name for info in bundle.classes}
+    return replace(dataset, class_names=tuple(names.get(name, name) for name in dataset.class_names))
 
 
 def all_figures(name: str, dataset: Dataset, ranked: list[Found], counted: list[Found]) -> Figures:

@@ -105,7 +105,7 @@ def test_the_commands_make_a_bundle_and_judge_it(
     forms = {"int8", "float32"}
     assert set(table["figures"]) == forms | {f"{form}, whole cells" for form in forms}
     assert set(table["forms"]) == forms
-    assert set(table["figures"]["int8"]) == {"pale", "dark", "any cell"}
+    assert set(table["figures"]["int8"]) == {"red", "white", "any cell"}
     words = ["evaluate", "cells/val", "--model", "made/drawn", "--pictures", "worst", "--worst", "2"]
     result = CliRunner().invoke(app, [*words, "--report", "report", "--json"])
     assert result.exit_code == 0, result.output
