@@ -8,62 +8,29 @@ import numpy as np
 
 
 def as_onnx(net: Any) -> bytes:
-    """The Keras dense net as an ONNX model of (1, channels, H, W) float32, its normalisations folded into it."""
+    """The Keras dense net as an ONNX model of (1, channels, H, W) float32."""
     import onnx
     from onnx import TensorProto, helper
 
     names: dict[int, str] = {}
     nodes, weights = [], []
-
-    def constant(name: str, value: np.ndarray) -> str:
-        weights.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name))
-        return name
-
     for layer in net.layers:
         given = layer.input if isinstance(layer.input, list) else [layer.input]
-        inputs = [names.get(id(tensor), "image") for tensor in given]
-        kind, name = type(layer).__name__, layer.name
-        values = [np.asarray(weight) for weight in layer.weights]
-        if kind == "Rescaling":
-            scale, offset = constant(f"{name}_scale", layer.scale), constant(f"{name}_offset", layer.offset)
-            nodes += [
-                helper.make_node("Mul", [*inputs, scale], [f"{name}_scaled"]),
-                helper.make_node("Add", [f"{name}_scaled", offset], [name]),
-            ]
-        elif kind == "Conv2D":
-            kernel = constant(f"{name}_kernel", values[0].transpose(3, 2, 0, 1))
-            bias = [constant(f"{name}_bias", values[1])] if len(values) > 1 else []
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    [*inputs, kernel, *bias],
-                    [name],
-                    strides=list(layer.strides),
-                    auto_pad="SAME_UPPER",
-                )
-            )
-        elif kind == "BatchNormalization":
-            parts = [constant(f"{name}_{i}", value) for i, value in enumerate(values)]
-            nodes.append(
-                helper.make_node("BatchNormalization", [*inputs, *parts], [name], epsilon=layer.epsilon)
-            )
-        elif kind == "ReLU":
-            nodes.append(helper.make_node("Relu", inputs, [name]))
-        elif kind == "UpSampling2D":
-            scales = constant(f"{name}_scales", np.array([1, 1, 2, 2]))
-            nodes.append(
-                helper.make_node(
-                    "Resize", [*inputs, "", scales], [name], mode="nearest", nearest_mode="floor",
-                    coordinate_transformation_mode="asymmetric",
-                )
-            )  # fmt: skip
-        elif kind == "Add":
-            nodes.append(helper.make_node("Add", inputs, [name]))
-        elif kind != "InputLayer":
-            raise ValueError(f"no ONNX form is written for the layer {kind}")
-        names[id(layer.output)] = name if kind != "InputLayer" else "image"
+        if type(layer).__name__ == "InputLayer":
+            names[id(layer.output)] = "image"
+            continue
+        made, constants = _translated(layer, [names[id(tensor)] for tensor in given])
+        nodes += made
+        weights += [
+            onnx.numpy_helper.from_array(np.ascontiguousarray(value, np.float32), name)
+            for name, value in constants.items()
+        ]
+        names[id(layer.output)] = layer.name
     outputs = [
-        helper.make_tensor_value_info(names[id(tensor)], TensorProto.FLOAT, None) for tensor in _outputs(net)
+        helper.make_tensor_value_info(
+            names[id(tensor)], TensorProto.FLOAT, [1, tensor.shape[-1], "map_height", "map_width"]
+        )
+        for tensor in _outputs(net)
     ]
     channels = net.inputs[0].shape[-1]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, channels, "height", "width"])
@@ -72,6 +39,43 @@ def as_onnx(net: Any) -> bytes:
     model.ir_version = 9
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def _translated(layer: Any, inputs: list[str]) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """A layer's ONNX nodes, the last of which has the layer's name, and its constants by name."""
+    from onnx import helper
+
+    kind, name = type(layer).__name__, layer.name
+    values = [np.asarray(weight) for weight in layer.weights]
+    if kind == "Rescaling":
+        constants = {f"{name}_scale": np.array(layer.scale), f"{name}_offset": np.array(layer.offset)}
+        return [
+            helper.make_node("Mul", [*inputs, f"{name}_scale"], [f"{name}_scaled"]),
+            helper.make_node("Add", [f"{name}_scaled", f"{name}_offset"], [name]),
+        ], constants
+    if kind == "Conv2D":
+        constants = {f"{name}_kernel": values[0].transpose(3, 2, 0, 1)}
+        if len(values) > 1:
+            constants[f"{name}_bias"] = values[1]
+        strides = list(layer.strides)
+        return [
+            helper.make_node("Conv", [*inputs, *constants], [name], strides=strides, auto_pad="SAME_UPPER")
+        ], constants
+    if kind == "BatchNormalization":
+        constants = {f"{name}_{i}": value for i, value in enumerate(values)}
+        return [
+            helper.make_node("BatchNormalization", [*inputs, *constants], [name], epsilon=layer.epsilon)
+        ], constants
+    if kind == "UpSampling2D":
+        node = helper.make_node(
+            "Resize", [*inputs, "", f"{name}_scales"], [name], mode="nearest", nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric",
+        )  # fmt: skip
+        return [node], {f"{name}_scales": np.array([1, 1, 2, 2])}
+    plain = {"ReLU": "Relu", "Add": "Add"}
+    if kind not in plain:
+        raise ValueError(f"no ONNX form is written for the layer {kind}")
+    return [helper.make_node(plain[kind], inputs, [name])], {}
 
 
 def _outputs(net: Any) -> list[Any]:

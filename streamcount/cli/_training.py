@@ -134,10 +134,12 @@ def _renamed(labels: tuple[str, ...], words: list[str]) -> tuple[str, ...]:
 
 
 def words(text: str) -> list[str]:
+    """The words between commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def model_name(output: Path) -> str:
+    """The folder's name, which is the model's. Raises TrainingError where it can be none."""
     name = output.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise TrainingError(

@@ -28,6 +28,13 @@ class Border(StrEnum):
     counting_frame = "counting-frame"
 
 
+class Form(StrEnum):
+    """Which compiled form of a model runs."""
+
+    int8 = "int8"
+    float32 = "float32"
+
+
 def count(
     paths: Annotated[
         list[str],
@@ -41,6 +48,9 @@ def count(
     detector: Annotated[
         str | None,
         typer.Option(help="'watershed' needs no model; 'tflite' runs --model.", show_default="tflite"),
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option(help="Compiled form of the model.", show_default="int8")
     ] = None,
     second_stage: Annotated[
         str | None,
@@ -97,7 +107,12 @@ def count(
     from streamcount.sinks.results import STDOUT, ResultWriter
 
     options = _input_options(channel, plane, value_range, pixel_size_um)
-    asked = {"model": model, "second_stage": second_stage, "cell_diameter_px": cell_diameter_px}
+    asked = {
+        "model": model,
+        "form": form,
+        "second_stage": second_stage,
+        "cell_diameter_px": cell_diameter_px,
+    }
     built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
@@ -182,7 +197,7 @@ def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detect
         raise typer.BadParameter("'watershed' or 'tflite'", param_hint="--detector")
     if kind != "watershed":
         return TfliteConfig.model_validate({"border": border.value, **asked}).build()
-    for name in ("model", "second_stage"):
+    for name in ("model", "form", "second_stage"):
         if name in asked:
             hint = f"--{name.replace('_', '-')}"
             raise typer.BadParameter("watershed uses no model; leave one of both out", param_hint=hint)

@@ -17,7 +17,6 @@ from streamcount.detection.postprocess import STRIDE_PX, Cells, Maps
 from streamcount.detection.regions import extents, runs_of
 from streamcount.types import Float32Array
 
-FINER = 2  # places are told apart to this part of a map cell
 FOREGROUND = 0.5
 # A vote may miss its peak by this share of the cell's longer half side, and by so many map cells more.
 REACH_SIDES, REACH_CELLS = 0.8, 1.5
@@ -45,37 +44,61 @@ class Instances:
 class Peaks:
     """Which of N peaks is nearest to a place, and how far a vote for it may miss.
 
-    owners: (FINER * h, FINER * w) int32, a peak's number from 0. places: (N, 2), reach: (N,), in map cells.
+    owners: (h, w) int32, the number from 0 of the peak nearest to each map cell's middle. torn: (h, w) bool, whether
+    the cell, the next to the right and those below have several. places: (N, 2), reach: (N,), in map cells.
     """
 
     owners: NDArray[np.int32]
+    torn: NDArray[np.bool_]
     places: Float32Array
     reach: Float32Array
 
     def of(self, rows: Float32Array, columns: Float32Array) -> NDArray[np.int64]:
         """(P,) the peak that votes (P,) for places in map cells are for; -1 where none is near enough."""
         height, width = self.owners.shape
-        y = np.clip((rows * FINER).astype(np.int32), 0, height - 1)
-        x = np.clip((columns * FINER).astype(np.int32), 0, width - 1)
-        owners = self.owners[y, x].astype(np.int64)
-        miss = (rows - self.places[owners, 0]) ** 2 + (columns - self.places[owners, 1]) ** 2
-        owners[miss > self.reach[owners] ** 2] = -1
+        top = np.clip((rows - 0.5).astype(np.int32), 0, height - 1)
+        left = np.clip((columns - 0.5).astype(np.int32), 0, width - 1)
+        here = top * width + left
+        owners = np.asarray(self.owners.take(here), np.int64)
+        # The nearest of all is that of one of the four map cells around the place, which mostly have one peak.
+        torn = np.flatnonzero(self.torn.take(here))
+        if len(torn):
+            y = np.minimum(top[torn] + np.array([0, 0, 1, 1])[:, None], height - 1)
+            x = np.minimum(left[torn] + np.array([0, 1, 0, 1])[:, None], width - 1)
+            candidates = np.asarray(self.owners.take(y * width + x), np.int64)
+            best = self._miss(candidates, rows[torn], columns[torn]).argmin(axis=0)
+            owners[torn] = np.take_along_axis(candidates, best[None], axis=0)[0]
+        owners[self._miss(owners, rows, columns) > (self.reach**2).take(owners)] = -1
         return owners
+
+    def _miss(self, owners: NDArray[np.int64], rows: Float32Array, columns: Float32Array) -> Float32Array:
+        """Squared distances of places to peaks, map cells."""
+        y, x = np.ascontiguousarray(self.places.T)
+        return np.asarray((rows - y.take(owners)) ** 2 + (columns - x.take(owners)) ** 2, np.float32)
 
 
 def find_peaks(cells: Cells, shape: tuple[int, int]) -> Peaks:
     """The look-up for the cells' centres; shape: (h, w) of the maps."""
     places = np.asarray(cells.centres_px / STRIDE_PX, np.float32)
-    fine = np.clip((places * FINER).astype(np.int64), 0, np.array(shape) * FINER - 1)
-    seeds = np.ones((shape[0] * FINER, shape[1] * FINER), np.uint8)
-    seeds[fine[:, 0], fine[:, 1]] = 0
+    at = np.clip(places.astype(np.int64), 0, np.array(shape) - 1)
+    seeds = np.ones(shape, np.uint8)
+    seeds[at[:, 0], at[:, 1]] = 0
     _, nearest = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    # OpenCV numbers the seeds in its own order; of two peaks at one place, the stronger has it.
+    # OpenCV numbers the seeds in its own order; of two peaks in one map cell, the stronger has it.
     number = np.zeros(int(nearest.max()) + 1, np.int32)
-    number[nearest[fine[::-1, 0], fine[::-1, 1]]] = np.arange(len(fine) - 1, -1, -1)
+    number[nearest[at[::-1, 0], at[::-1, 1]]] = np.arange(len(at) - 1, -1, -1)
     sides = cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]
     reach = REACH_SIDES * sides.max(axis=1, initial=0) / 2 / STRIDE_PX + REACH_CELLS
-    return Peaks(number[nearest], places, reach.astype(np.float32))
+    owners = number.take(np.asarray(nearest, np.int32))
+    return Peaks(owners, _torn(owners), places, reach.astype(np.float32))
+
+
+def _torn(owners: NDArray[np.int32]) -> NDArray[np.bool_]:
+    torn = np.zeros(owners.shape, np.bool_)
+    torn[:-1] = owners[:-1] != owners[1:]
+    torn[:, :-1] |= owners[:, :-1] != owners[:, 1:]
+    torn[:-1, :-1] |= owners[:-1, :-1] != owners[1:, 1:]
+    return torn
 
 
 def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int]) -> Instances:
@@ -87,36 +110,35 @@ def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int]) -> Instances:
     coverage = maps.foreground.values(height, width)[..., 0]
     if not len(cells):
         nothing = np.zeros(0, np.float32)
-        peaks = Peaks(np.zeros((1, 1), np.int32), nothing.reshape(0, 2), nothing)
+        peaks = Peaks(np.zeros((1, 1), np.int32), np.zeros((1, 1), np.bool_), nothing.reshape(0, 2), nothing)
         return Instances(
             cells, nothing.reshape(0, 2), nothing, float(_solid(coverage).sum()) * STRIDE_PX**2, peaks
         )
     peaks = find_peaks(cells, (height, width))
     # A border pixel is less than half covered, and still counts for the area by its share.
-    rows, columns = np.nonzero(coverage > 0.25)
-    offset = maps.offset.at(rows, columns)
-    owners = peaks.of(rows + offset[:, 0], columns + offset[:, 1])
+    pixels = np.flatnonzero(coverage > 0.25)
+    rows, columns = (part.astype(np.float32) for part in np.divmod(pixels, width))
+    offset = maps.offset.flat(height, width).of_cells(pixels)
+    owners = peaks.of(rows + offset[0], columns + offset[1])
     member = owners >= 0
-    rows, columns, owners = rows[member], columns[member], owners[member]
-    share = coverage[rows, columns]
+    pixels, rows, columns, owners = pixels[member], rows[member], columns[member], owners[member]
+    share = coverage.take(pixels)
     number = len(cells)
-    weights = np.bincount(owners, weights=share, minlength=number)
+    sums = np.stack(
+        [np.bincount(owners, share * part, number) for part in (1.0, rows + 0.5, columns + 0.5)], axis=1
+    )
     labels = np.zeros((height, width), np.int32)
     core = share > FOREGROUND
-    labels[rows[core], columns[core]] = owners[core] + 1
+    labels.ravel()[pixels[core]] = owners[core] + 1
     areas, boxes = extents(runs_of(labels), number + 1)
     keep = areas[1:] > 0
-    divisor = np.maximum(weights, 1e-6)[:, None]
-    sums = np.stack(
-        [np.bincount(owners, weights=share * (at + 0.5), minlength=number) for at in (rows, columns)]
-    )
-    kept = cells.take(keep)
+    kept, sums = cells.take(keep), sums[keep]
     low, high = boxes[1:][keep, :2] * STRIDE_PX, boxes[1:][keep, 2:] * STRIDE_PX
     return Instances(
         replace(kept, boxes_px=_boxes(kept, low, high, shape_px)),
-        (sums.T / divisor * STRIDE_PX)[keep].astype(np.float32),
-        (weights * STRIDE_PX**2)[keep].astype(np.float32),
-        float(weights[keep].sum()) * STRIDE_PX**2,
+        (sums[:, 1:] / np.maximum(sums[:, :1], 1e-6) * STRIDE_PX).astype(np.float32),
+        (sums[:, 0] * STRIDE_PX**2).astype(np.float32),
+        float(sums[:, 0].sum()) * STRIDE_PX**2,
         peaks if keep.all() else find_peaks(kept, (height, width)),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from streamcount.types import Float32Array, Int64Array
 
@@ -37,6 +38,20 @@ class QuantisedMap:
         part -= self.zero
         part *= self.scale
         return np.asarray(part, np.float32)
+
+    def flat(self, rows: int, columns: int) -> QuantisedMap:
+        """The map's top left part with its cells in one row: (rows * columns, channels)."""
+        part = self.raw[:rows, :columns].reshape(rows * columns, -1)
+        return QuantisedMap(part, self.scale, self.zero)
+
+    def of_cells(self, index: Int64Array) -> Float32Array:
+        """(channels, N) float32 values of a flat map at the cells of an index (N,)."""
+        # Twice `take`, once a channel, is many times as fast as one index of two axes.
+        channels = [self.raw[:, channel].take(index) for channel in range(self.raw.shape[1])]
+        values = np.array(channels, np.float32)
+        values -= self.zero
+        values *= self.scale
+        return values
 
     def raw_level(self, value: float) -> float:
         """The raw number that stands for `value`."""
@@ -155,12 +170,35 @@ def tempered_shares(shares: Float32Array, temperature: float) -> Float32Array:
 def unsuppressed(boxes_px: Float32Array, class_ids: Int64Array, nms_iou: float) -> NDArray[np.bool_]:
     """(N,) bool, greedy non-maximum suppression of boxes given strongest first."""
     keep = np.ones(len(boxes_px), bool)
-    limit = np.where(class_ids[:, None] == class_ids[None], nms_iou, ACROSS_CLASSES_IOU)
-    clash = np.triu(iou_matrix(boxes_px, boxes_px) >= limit, 1)
-    for i in np.flatnonzero(clash.any(axis=1)):
-        if keep[i]:
-            keep &= ~clash[i]
+    first, second = _near_pairs(boxes_px, min(nms_iou, ACROSS_CLASSES_IOU))
+    limit = np.where(class_ids[first] == class_ids[second], nms_iou, ACROSS_CLASSES_IOU)
+    clash = _pair_iou(boxes_px[first], boxes_px[second]) >= limit
+    for i, j in zip(first[clash].tolist(), second[clash].tolist(), strict=True):
+        keep[j] &= not keep[i]
     return keep
+
+
+def _near_pairs(boxes_px: Float32Array, iou: float) -> tuple[Int64Array, Int64Array]:
+    """Pairs i < j, in order, that can overlap by `iou`: then their middles are off by less than (1 - iou) of both
+    sides together. So the work does not grow with the square of the cells."""
+    if not len(boxes_px):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    middles = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
+    reach = (boxes_px[:, 2:] - boxes_px[:, :2]) * (1 - iou)
+    pairs = cKDTree(middles).query_pairs(2 * float(reach.max()), p=np.inf, output_type="ndarray")
+    first, second = pairs[:, 0], pairs[:, 1]
+    near = (np.abs(middles[first] - middles[second]) <= reach[first] + reach[second]).all(axis=1)
+    first, second = first[near], second[near]
+    by_rank = np.lexsort((second, first))
+    return first[by_rank], second[by_rank]
+
+
+def _pair_iou(a: Float32Array, b: Float32Array) -> Float32Array:
+    """(P,) intersection over union of boxes (P, 4) with boxes (P, 4)."""
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
+    both = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1)
+    inter = sides.prod(axis=1)
+    return np.asarray(inter / np.maximum(both - inter, 1e-9), np.float32)
 
 
 def iou_matrix(a: Float32Array, b: Float32Array) -> Float32Array:

@@ -27,12 +27,14 @@ OVERLAP_SHARE = 0.25  # of the colour canvases get cells laid over each other
 
 @dataclass(frozen=True)
 class Sample:
-    """An image kept at CACHE_SCALE times the net's scale, its boxes in its own pixels, and its label image."""
+    """An image kept at CACHE_SCALE times the net's scale, its boxes in its own pixels, and its label image with the
+    cells' areas (N,) in it."""
 
     image: NDArray[np.uint8]
     boxes_px: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     labels: NDArray[np.uint16] | None = None
+    areas_px: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,13 @@ def load_sample(item: LabelledImage, recipe: Recipe) -> Sample:
     size = (max(8, round(image.shape[1] * scale)), max(8, round(image.shape[0] * scale)))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     ratio = np.array([size[1] / image.shape[0], size[0] / image.shape[1]] * 2, np.float32)
-    labels = None
+    labels = areas = None
     if recipe.instances and item.masks is not None:
         masks = item.masks().astype(np.uint16)
         labels = np.asarray(cv2.resize(masks, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint16)
+        areas = np.bincount(labels.ravel(), minlength=len(item.class_ids) + 1)[1:]
     pixels = np.asarray(resized, np.uint8).reshape(size[1], size[0], recipe.channels)
-    return Sample(pixels, item.boxes_px * ratio, item.class_ids, labels)
+    return Sample(pixels, item.boxes_px * ratio, item.class_ids, labels, areas)
 
 
 def vary_sample(
@@ -93,10 +96,9 @@ def vary_sample(
     moved = _moved(boxes, linear, shift)
     clipped = np.hstack([np.clip(moved[:, :2], low, high), np.clip(moved[:, 2:], low, high)])
     labels = areas = None
-    if sample.labels is not None:
+    if sample.labels is not None and sample.areas_px is not None:
         labels = _warp(sample.labels, linear, shift, canvas_px, cv2.INTER_NEAREST, 0)
-        whole = np.bincount(sample.labels.ravel(), minlength=len(class_ids) + 1)[1:]
-        areas = (whole * abs(np.linalg.det(linear))).astype(np.float32)
+        areas = (sample.areas_px * abs(np.linalg.det(linear))).astype(np.float32)
     return Canvas(placed, moved, clipped.astype(np.float32), class_ids, labels, areas)
 
 

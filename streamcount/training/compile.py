@@ -203,6 +203,7 @@ Compiled = dict[str, tuple[bytes, tuple[str, ...]]]
 
 
 def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -> Bundle:
+    """The bundle before its thresholds and temperatures are chosen."""
     classes = tuple(
         ClassInfo(
             name=name,
@@ -240,6 +241,7 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
 
 
 def store_bundle(folder: Path, bundle: Bundle, compiled: Compiled) -> None:
+    """Write the compiled files and a model.toml that the detector can read."""
     folder.mkdir(parents=True, exist_ok=True)
     for form, (content, _) in compiled.items():
         (folder / bundle.forms[form].file).write_bytes(content)
@@ -247,6 +249,7 @@ def store_bundle(folder: Path, bundle: Bundle, compiled: Compiled) -> None:
 
 
 def story_of(parts: Parts, recipe: Recipe, naming: Naming, compiled: Compiled) -> dict[str, Any]:
+    """Where the model is from: the [training] table of model.toml."""
     return {
         "licence": naming.licence,
         "provenance": naming.provenance,

@@ -309,3 +309,38 @@ def test_a_name_that_is_no_utf_8(count: Count, tmp_path: Path) -> None:
     code, _, _ = count(odd, "--output", tmp_path / "r.jsonl", "--masks", tmp_path / "m")
     assert code == 0
     assert lines(tmp_path / "r.jsonl")[0]["source"].endswith("b\\udcff.png")
+
+
+def test_a_model_of_outlines_tells_how_much_of_the_image_is_cell(count: Count, tmp_path: Path) -> None:
+    image = np.zeros((160, 200), np.uint8) + 12
+    for number in range(6):
+        cv2.circle(image, (40 + 60 * (number % 3), 45 + 70 * (number // 3)), 14, 180, -1, cv2.LINE_AA)
+    assert cv2.imwrite(str(tmp_path / "nuclei.png"), cv2.GaussianBlur(image, (0, 0), 1.5))
+    results = tmp_path / "out.jsonl"
+    words = ("--model", "nuclei", "--cell-diameter-px", 28, "--output", results)
+    code, out, _ = count(tmp_path / "nuclei.png", *words, detector="tflite")
+    assert code == 0
+    assert "covered %" in out
+    told = lines(results)[0]
+    assert told["counts"] == {"nucleus": 6}
+    discs = 6 * np.pi * 14**2 / image.size
+    assert told["foreground_fraction"] == pytest.approx(discs, rel=0.2)
+
+
+def test_a_second_stage_tells_red_cells_apart(count: Count, tmp_path: Path) -> None:
+    picture = save(tmp_path / "a.png", 8)
+    words = ("--second-stage", "red-cell-shapes", "--cell-diameter-px", 24, "--border", "whole")
+    code, out, _ = count(picture, *words, detector="tflite")
+    assert code == 0
+    assert "spherocyte" in out
+    assert "white" in out
+    code, _, err = count(picture, "--second-stage", "nuclei", detector="tflite")
+    assert code == ExitCode.MODEL
+    assert "crop-classification" in err
+
+
+def test_watershed_takes_no_model_and_no_rule_for_the_border(count: Count, tmp_path: Path) -> None:
+    picture = save(tmp_path / "a.png", 4)
+    assert count(picture, "--second-stage", "red-cell-shapes")[0] == ExitCode.USAGE
+    assert count(picture, "--form", "float32")[0] == ExitCode.USAGE
+    assert count(picture, "--border", "whole")[0] == ExitCode.USAGE

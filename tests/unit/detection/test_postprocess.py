@@ -16,6 +16,7 @@ from streamcount.detection.postprocess import (
     iou_matrix,
     label_image,
     typical_diameter,
+    unsuppressed,
 )
 
 DIAMETER_PX = 40.0
@@ -152,3 +153,21 @@ def test_touching_cells_share_their_pixels_by_the_nearer_centre() -> None:
     assert labels[20, 29] == 2
     assert labels[0, 0] == 0
     assert abs(int((labels == 1).sum()) - int((labels == 2).sum())) <= 20
+
+
+def test_suppression_by_bands_drops_what_comparing_all_pairs_drops() -> None:
+    rng = np.random.default_rng(8)
+    middles, sides = rng.uniform(0, 300, (400, 2)), rng.uniform(8, 60, (400, 2))
+    boxes = np.hstack([middles - sides / 2, middles + sides / 2]).astype(np.float32)
+    ids = rng.integers(0, 2, 400)
+    for nms_iou in (0.3, 0.7):
+        overlap = iou_matrix(boxes, boxes)
+        keep = np.ones(400, bool)
+        for i in range(400):
+            for j in range(i + 1, 400):
+                limit = nms_iou if ids[i] == ids[j] else 0.7
+                if keep[i] and overlap[i, j] >= limit:
+                    keep[j] = False
+        assert 0 < keep.sum() < 400
+        assert np.array_equal(unsuppressed(boxes, ids, nms_iou), keep)
+    assert unsuppressed(np.empty((0, 4), np.float32), np.empty(0, np.int64), 0.5).size == 0

@@ -21,7 +21,8 @@ def _sample(labels: bool = False) -> Sample:
     image[60:90, 70:110] = (120, 30, 40)
     mask = np.zeros((150, 180), np.uint16)
     mask[60:90, 70:110] = 1
-    return Sample(image, np.array([[60, 70, 90, 110]], np.float32), np.array([0]), mask if labels else None)
+    masks = (mask, np.array([mask.sum()])) if labels else ()
+    return Sample(image, np.array([[60, 70, 90, 110]], np.float32), np.array([0]), *masks)
 
 
 def test_boxes_follow_all_changes_of_an_image() -> None:
