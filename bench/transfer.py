@@ -3,7 +3,7 @@
     python -m bench.transfer DATA --split split.json --parent blood-smear --output docs/images/transfer
 
 DATA must be a set that the parent has not seen. With no image at all the parent itself is judged, on all cells as
-one. Written are a CSV and a picture.
+one. Written are a CSV and a picture; what the CSV holds already is not trained again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import csv
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,8 +39,35 @@ class Point:
 
     start: str
     images: int
-    figures: ClassFigures
-    seconds: float
+    ap50: float
+    f1: float
+    mape: float
+    seconds: int
+
+
+def _point(start: str, images: int, judge: Callable[[], ClassFigures]) -> Point:
+    started = time.monotonic()
+    figures = judge()
+    seconds = round(time.monotonic() - started)
+    return Point(start, images, figures.ap50, figures.f1, figures.mape, seconds)
+
+
+def _known(path: Path) -> dict[tuple[str, int], Point]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        points = [
+            Point(
+                r["from"],
+                int(r["images"]),
+                float(r["ap50"]),
+                float(r["f1"]),
+                float(r["mape"]),
+                int(r["seconds"]),
+            )
+            for r in csv.DictReader(file)
+        ]
+    return {(point.start, point.images): point for point in points}
 
 
 def main(
@@ -54,24 +83,29 @@ def main(
     console = Console()
     parts, _ = apart(read_parts(data, split=split))
     train, val = parts["train"], parts["val"]
-    started = time.monotonic()
-    points = [Point(parent, 0, measure_bundle(find_bundle(parent), _one_class(val))["int8"][ANY_CLASS],
-                    time.monotonic() - started)]  # fmt: skip
-    for start in (parent, "nothing"):
-        for number in NUMBERS:
-            asked = Asked(epochs=12, canvas_px=canvas, diameter_px=diameter, width=16, learning_rate=1e-3 if
-                          start == parent else 2e-3, colour="rgb", normalise="none",
-                          parent=parent if start == parent else "", seed=SEED)  # fmt: skip
-            started = time.monotonic()
-            figures = train_and_judge(only_some(train, number, SEED), val, asked)
-            points.append(Point(start, number, figures, time.monotonic() - started))
-            console.print(f"{start}, {number} images: F1 {figures.f1:.3f}, {points[-1].seconds:.0f} s")
+    known = _known(output.with_suffix(".csv"))
+    points: list[Point] = []
+    for start, number in [(parent, 0), *((start, n) for start in (parent, "nothing") for n in NUMBERS)]:
+        own = start == parent
+        asked = Asked(epochs=12, canvas_px=canvas, diameter_px=diameter, width=16, learning_rate=1e-3 if own
+                      else 2e-3, colour="rgb", normalise="none", parent=parent if own else "", seed=SEED)  # fmt: skip
+        if (start, number) in known:
+            points.append(known[start, number])
+        elif not number:
+            points.append(_point(start, 0, partial(_untrained, parent, val)))
+        else:
+            trained = partial(train_and_judge, only_some(train, number, SEED), val, asked)
+            points.append(_point(start, number, trained))
+        console.print(f"{start}, {number} images: F1 {points[-1].f1:.3f}, {points[-1].seconds} s")
     _write(points, output, f"{data.name}, {len(val.images)} images for figures")
     table = Table("from", "images", "AP50", "F1", "count MAPE %", "seconds")
     for p in points:
-        table.add_row(p.start, str(p.images), f"{p.figures.ap50:.3f}", f"{p.figures.f1:.3f}",
-                      f"{p.figures.mape:.1f}", f"{p.seconds:.0f}")  # fmt: skip
+        table.add_row(p.start, str(p.images), f"{p.ap50:.3f}", f"{p.f1:.3f}", f"{p.mape:.1f}", str(p.seconds))
     console.print(table)
+
+
+def _untrained(parent: str, val: Dataset) -> ClassFigures:
+    return measure_bundle(find_bundle(parent), _one_class(val))["int8"][ANY_CLASS]
 
 
 def _one_class(dataset: Dataset) -> Dataset:
@@ -90,7 +124,7 @@ def _write(points: list[Point], output: Path, title: str) -> None:
         rows = csv.writer(file)
         rows.writerow(["from", "images", "ap50", "f1", "mape", "seconds"])
         for p in points:
-            rows.writerow([p.start, p.images, p.figures.ap50, p.figures.f1, p.figures.mape, round(p.seconds)])
+            rows.writerow([p.start, p.images, p.ap50, p.f1, p.mape, p.seconds])
     figure = Figure(figsize=(9.2, 3.7), layout="constrained")
     axes: Any = figure.subplots(1, 2)
     for start, colour in dict.fromkeys(
@@ -98,8 +132,8 @@ def _write(points: list[Point], output: Path, title: str) -> None:
     ):
         own = [p for p in points if p.start == start]
         x = [p.images for p in own]
-        axes[0].plot(x, [p.figures.f1 for p in own], marker="o", color=colour, label=f"from {start}")
-        axes[1].plot(x, [p.figures.mape for p in own], marker="o", color=colour)
+        axes[0].plot(x, [p.f1 for p in own], marker="o", color=colour, label=f"from {start}")
+        axes[1].plot(x, [p.mape for p in own], marker="o", color=colour)
     axes[0].set(xlabel="labelled images", ylabel="F1 of all cells at IoU 0.5", ylim=(0, 1), title=title)
     axes[1].set(xlabel="labelled images", ylabel="mean count error, %", ylim=(0, None))
     axes[0].legend()

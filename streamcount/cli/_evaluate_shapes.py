@@ -37,7 +37,7 @@ def judge_shapes(
     view = bundle_view(folder)
     crops, blind = cut_labelled(told, found, view), cut_labelled(told, found, view, told=False)
     shares = compiled_shares(folder, form, crops)
-    twice = twice_labelled(told, found.usual_px)
+    twice = twice_labelled(told, found)
     names = bundle.class_names
     figures = {
         form: shape_figures(crops, names, shares.argmax(axis=1)),

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamcount.detection.postprocess import Cells, Maps, typical_diameter
+from streamcount.detection.postprocess import STRIDE_PX, Cells, Maps, typical_diameter
 from streamcount.types import Float32Array
 
 # The longer side in the coarsest look at a frame of unknown scale; then twice as much, and so on.
-FIRST_SIDE_PX = 256
+FIRST_SIDE_PX = 128
 FINEST = 4  # times the frame's own resolution
 LARGEST_LOOK_PX = 6_000_000
 RELIABLE_SCALE = (0.6, 1.7)  # found diameter over the net's within which a look is believed
 RELIABLE_CELLS = 4
 RELIABLE_SHARE = 0.5  # of the cells, of the reference class
+# Of what looks like cell, so much must lie in found cells: specks between large cells are not what is counted.
+RELIABLE_COVER = 0.5
 # At the scale that is usual for the model, one cell of nearly the right size will do.
 USUAL_SCALE = (0.7, 1.4)
 
@@ -100,5 +102,15 @@ def _judged(look: Look, rules: ScaleRules) -> tuple[float, float]:
 
 def _believed(look: Look, rules: ScaleRules, limits: tuple[float, float], cells: int) -> bool:
     off, share = _judged(look, rules)
-    enough = len(rules.sure(look.cells)) >= cells
-    return enough and limits[0] <= off <= limits[1] and share >= RELIABLE_SHARE
+    sure = rules.sure(look.cells)
+    right = limits[0] <= off <= limits[1] and share >= RELIABLE_SHARE
+    return right and len(sure) >= cells and _cover(sure, look) >= RELIABLE_COVER
+
+
+def _cover(cells: Cells, look: Look) -> float:
+    """The area of cells, as ellipses in their boxes, over that of what looks like cell; 1 where nothing does."""
+    foreground = look.maps.foreground
+    rows, columns = (-(-side // STRIDE_PX) for side in look.shape_px)
+    cell = np.count_nonzero(foreground.raw[:rows, :columns] >= foreground.raw_level(0.5)) * STRIDE_PX**2
+    found = float((cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]).prod(axis=1).sum()) * np.pi / 4
+    return found / cell if cell else 1.0

@@ -19,7 +19,7 @@ from streamcount.types import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 DOUBLED_IOU = 0.7
-FEWEST_TO_SHARE = 60
+FEWEST_TO_SHARE = 200
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def undoubled(boxes_px: NDArray[np.float32], class_ids: NDArray[np.int64]) -> ND
 def split_calibration(dataset: Dataset, share: float) -> tuple[Dataset, Dataset]:
     """Split off ``share`` of the images by a hash of their names: (for training, for thresholds).
 
-    Of fewer than 60 images none can be spared: they serve for both.
+    Of fewer than 200 images none can be spared: they serve for both. A tenth of 100 images is too few to choose
+    thresholds by, and bad thresholds cost more than those chosen on images that the weights have seen.
     """
     if len(dataset.images) < FEWEST_TO_SHARE:
         return dataset, dataset

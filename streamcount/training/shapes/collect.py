@@ -58,8 +58,10 @@ def find_in_parts(
     train, calibration, val = (
         find_cells(part, first, refines, tick) for part in (parts.train, parts.calibration, parts.val)
     )
-    usual = train.usual_px
-    return FoundParts(train, replace(calibration, usual_px=usual), replace(val, usual_px=usual))
+    others = (
+        replace(part, usual_px=train.usual_px, one_scale=train.one_scale) for part in (calibration, val)
+    )
+    return FoundParts(train, *others)
 
 
 def collect(
@@ -75,8 +77,7 @@ def collect(
     The nets that judge the labels are kept in ``work``, so that an interrupted run goes on.
     """
     say("comparing pictures that are there twice")
-    usual = found.train.usual_px
-    twice = twice_labelled(parts.train, usual), twice_labelled(parts.val, usual)
+    twice = twice_labelled(parts.train, found.train), twice_labelled(parts.val, found.val)
     train = cut_labelled(parts.train, found.train, view_of(recipe))
     val = cut_labelled(parts.val, found.val, view_of(recipe))
     twofold = contradicted(train, twice[0]), contradicted(val, twice[1])

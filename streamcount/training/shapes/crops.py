@@ -16,6 +16,8 @@ from streamcount.training.data.duplicates import SAME_BITS, fingerprints, near_d
 from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.training.judge.finds import frame_of
 
+# The median deviation of the log of the usual cell's size between images from which they are of several scales.
+SEVERAL_SCALES = 0.2
 NEAR = 0.5  # a point is of a cell whose middle lies within this share of the usual diameter
 SAME_PLACE = 0.3  # two points are of one cell of two copies of a picture
 
@@ -25,12 +27,21 @@ class FoundCells:
     """What the first model found of the class to refine, in each image of a set.
 
     boxes_px: (N, 4) by image. diameters_px: (I,) the usual cell's by image, 0 where no whole cell is found.
-    usual_px: over all images, for sets of one microscope.
+    usual_px: over all images. one_scale: these are of one microscope and objective, so that a cell's size tells.
     """
 
     boxes_px: tuple[NDArray[np.float32], ...]
     diameters_px: NDArray[np.float64]
     usual_px: float
+    one_scale: bool = True
+
+    def seen_px(self, image: int) -> float:
+        """The usual cell's size in an image by the image alone; the set's where it shows none."""
+        return float(self.diameters_px[image]) or self.usual_px
+
+    def told_px(self, image: int) -> float:
+        """The usual cell's size in an image whose scale is told: the same in all of one scale."""
+        return self.usual_px if self.one_scale else self.seen_px(image)
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,10 @@ def find_cells(
     known = np.array(diameters)
     if not known.any():
         raise TrainingError(f"The first model finds no {refines} cell in these images: are they of its kind?")
-    return FoundCells(tuple(boxes), known, float(np.median(known[known > 0])))
+    logs = np.log(known[known > 0])
+    middle = float(np.median(logs))
+    one_scale = float(np.median(np.abs(logs - middle))) < SEVERAL_SCALES
+    return FoundCells(tuple(boxes), known, float(np.exp(middle)), one_scale)
 
 
 def _usual(boxes_px: NDArray[np.float32], shape_px: tuple[int, int]) -> float:
@@ -98,15 +112,16 @@ def _usual(boxes_px: NDArray[np.float32], shape_px: tuple[int, int]) -> float:
 def cut_labelled(dataset: Dataset, found: FoundCells, view: View, *, told: bool = True) -> Crops:
     """Cut out each found cell that holds a labelled point.
 
-    told: all images have one scale, which a user tells; else each image's own usual cell is its scale.
+    told: a user tells the images' scale; else each image's own usual cell is its scale, as it also is in a set of
+    several scales.
     Raises TrainingError where no point lies on a found cell.
     """
     side = round(view.margin * view.crop_px)
     pixels, ids, images, points, labels = [], [], [], [], 0
     for number, (image, boxes) in enumerate(zip(dataset.images, found.boxes_px, strict=True)):
         labels += len(image.class_ids)
-        usual = found.usual_px if told else found.diameters_px[number] or found.usual_px
-        cells, own = match_points(image, boxes, found.usual_px)
+        usual = found.told_px(number) if told else found.seen_px(number)
+        cells, own = match_points(image, boxes, found.told_px(number))
         if not len(cells):
             continue
         prepared = prepare(image.read(), view.channels, view.normalise)
@@ -151,7 +166,7 @@ class TwiceLabelled:
     agreed: int
 
 
-def twice_labelled(dataset: Dataset, usual_px: float) -> TwiceLabelled:
+def twice_labelled(dataset: Dataset, found: FoundCells) -> TwiceLabelled:
     """Compare the labels of each picture that is in the set twice."""
     wrong = [np.zeros(len(image.class_ids), np.bool_) for image in dataset.images]
     cells = agreed = 0
@@ -159,7 +174,8 @@ def twice_labelled(dataset: Dataset, usual_px: float) -> TwiceLabelled:
         one, other = dataset.images[pair.first], dataset.images[pair.second]
         if pair.turned or pair.bits > SAME_BITS or one.shape_px != other.shape_px:
             continue
-        mine, theirs = match_points(one, other.boxes_px, usual_px * SAME_PLACE / NEAR)[::-1]
+        usual = found.told_px(pair.first)
+        mine, theirs = match_points(one, other.boxes_px, usual * SAME_PLACE / NEAR)[::-1]
         differ = one.class_ids[mine] != other.class_ids[theirs]
         wrong[pair.first][mine[differ]] = True
         wrong[pair.second][theirs[differ]] = True

@@ -18,7 +18,7 @@ from streamcount.cli import app
 from streamcount.errors import TrainingError
 from streamcount.training.data.labelled import Dataset, LabelledImage, without_classes
 from streamcount.training.shapes.clean import suspect
-from streamcount.training.shapes.crops import Crops, match_points, twice_labelled
+from streamcount.training.shapes.crops import Crops, FoundCells, match_points, twice_labelled
 from streamcount.training.shapes.judge import ALL_CLASSES, fit_share_temperature, shape_figures
 
 
@@ -135,9 +135,18 @@ def test_pictures_that_are_there_twice_tell_which_labels_contradict(tmp_path: Pa
         ),
         ("pale", "dark"),
     )
-    twice = twice_labelled(dataset, 40.0)
+    twice = twice_labelled(dataset, FoundCells((), np.full(3, 40.0), 40.0))
     assert (twice.cells, twice.agreed) == (2, 1)
     assert [wrong.tolist() for wrong in twice.contradicted] == [[False, True], [False, True], [False, False]]
+
+
+def test_a_set_of_several_scales_is_cut_by_each_images_own() -> None:
+    seen = np.array([40.0, 0.0, 20.0])
+    alike, several = FoundCells((), seen, 30.0), FoundCells((), seen, 30.0, one_scale=False)
+    assert [alike.told_px(i) for i in range(3)] == [30.0, 30.0, 30.0]
+    assert (
+        [several.told_px(i) for i in range(3)] == [several.seen_px(i) for i in range(3)] == [40.0, 30.0, 20.0]
+    )
 
 
 def test_figures_of_shapes() -> None:
