@@ -15,6 +15,7 @@ from streamcount.cli._tables import Tally
 from streamcount.detection import Detector
 from streamcount.errors import FrameError, SourceError
 from streamcount.pipeline import Pipeline, PipelineState, StepResult
+from streamcount.sinks.ctc import CtcWriter
 from streamcount.sinks.masks import write_mask
 from streamcount.sinks.overlay import write_overlay
 from streamcount.sinks.results import ResultWriter, confirmed_ids, result_line
@@ -30,11 +31,12 @@ class Outputs:
     results: ResultWriter | None = None
     overlays: Path | None = None
     masks: Path | None = None
+    ctc: CtcWriter | None = None
 
     @property
     def need_labels(self) -> bool:
         """Whether the detector must tell which pixels are whose."""
-        return self.overlays is not None or self.masks is not None
+        return not (self.overlays is None and self.masks is None and self.ctc is None)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ class FileCounter:
         outputs = self._outputs
         if outputs.results is not None:
             outputs.results.write(result_line(shot.source, shot.index, detections, step))
+        if outputs.ctc is not None and step is not None and step.tracks is not None:
+            outputs.ctc.write(shot.sequence, detections, step.tracks)
         if outputs.masks is not None:
             write_mask(outputs.masks, shot.source, shot.index, detections)
         if outputs.overlays is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +48,10 @@ def count(
     ] = None,
     detector: Annotated[
         str | None,
-        typer.Option(help="'watershed' needs no model; 'tflite' runs --model.", show_default="tflite"),
+        typer.Option(
+            help="'watershed' needs no model; 'tflite' runs --model; 'labels' takes label images for the cells.",
+            show_default="tflite",
+        ),
     ] = None,
     form: Annotated[
         Form | None, typer.Option(help="Compiled form of the model.", show_default="int8")
@@ -74,6 +78,13 @@ def count(
     track: Annotated[
         bool, typer.Option("--track", help="Follow cells from frame to frame: track ids, events.")
     ] = False,
+    ctc: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the tracks in the form of the Cell Tracking Challenge: maskNNNN.tif, res_track.txt.",
+            file_okay=False,
+        ),
+    ] = None,
     pixel_size_um: Annotated[
         float | None, typer.Option(min=1e-3, max=1e3, help="µm per pixel, in place of what files say.")
     ] = None,
@@ -104,6 +115,7 @@ def count(
     from streamcount.cli._counting import Outputs
     from streamcount.cli._inputs import find_recordings
     from streamcount.cli._tables import count_table
+    from streamcount.sinks.ctc import CtcWriter
     from streamcount.sinks.results import STDOUT, ResultWriter
 
     options = _input_options(channel, plane, value_range, pixel_size_um)
@@ -116,11 +128,14 @@ def count(
     built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
-    if output is None:
-        report = _run(recordings, built, track, Outputs(None, overlay, masks), threads, told)
-    else:
-        with ResultWriter(output) as writer:
-            report = _run(recordings, built, track, Outputs(writer, overlay, masks), threads, told)
+    if ctc is not None and not (track and len(recordings) == 1):
+        raise typer.BadParameter(
+            "give --track too, and one run: a folder, a stack, or images in a row", param_hint="--ctc"
+        )
+    with ExitStack() as stack:
+        writer = None if output is None else stack.enter_context(ResultWriter(output))
+        tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
+        report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told)
     console = told if output == STDOUT else Console()
     console.print(count_table(report.runs, built.model.class_names))
     if report.errors:
@@ -191,19 +206,23 @@ def _input_options(
 
 def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detector:
     """The detector that the options name; asked: of its settings, those that were given. Raises ModelError."""
-    from streamcount.detection import TfliteConfig, WatershedConfig
+    from streamcount.detection import LabelsConfig, TfliteConfig, WatershedConfig
 
-    if kind not in (None, "tflite", "watershed"):
-        raise typer.BadParameter("'watershed' or 'tflite'", param_hint="--detector")
-    if kind != "watershed":
+    if kind not in (None, "tflite", "watershed", "labels"):
+        raise typer.BadParameter("'watershed', 'tflite' or 'labels'", param_hint="--detector")
+    if kind in (None, "tflite"):
         return TfliteConfig.model_validate({"border": border.value, **asked}).build()
     for name in ("model", "form", "second_stage"):
         if name in asked:
             hint = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter("watershed uses no model; leave one of both out", param_hint=hint)
+            raise typer.BadParameter(f"{kind} uses no model; leave one of both out", param_hint=hint)
     if border is not Border.all:
-        raise typer.BadParameter("watershed counts all; leave one of both out", param_hint="--border")
+        raise typer.BadParameter(f"{kind} counts all; leave one of both out", param_hint="--border")
     diameter = asked.get("cell_diameter_px")
+    if kind == "labels":
+        if diameter is not None:
+            raise typer.BadParameter("labels tell their sizes; leave it out", param_hint="--cell-diameter-px")
+        return LabelsConfig().build()
     if diameter is None:
         return WatershedConfig().build()
     return WatershedConfig(min_diameter_px=max(3.0, diameter / 2), max_diameter_px=2 * diameter).build()

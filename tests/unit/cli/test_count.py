@@ -16,6 +16,8 @@ import tifffile
 
 from streamcount.cli import main
 from streamcount.errors import ExitCode
+from streamcount.sources.base import Run
+from streamcount.sources.simulated import SimulatedConfig
 
 Count = Callable[..., tuple[int, str, str]]
 
@@ -344,3 +346,39 @@ def test_watershed_takes_no_model_and_no_rule_for_the_border(count: Count, tmp_p
     assert count(picture, "--second-stage", "red-cell-shapes")[0] == ExitCode.USAGE
     assert count(picture, "--form", "float32")[0] == ExitCode.USAGE
     assert count(picture, "--border", "whole")[0] == ExitCode.USAGE
+
+
+def test_given_masks_are_followed_into_the_form_of_the_cell_tracking_challenge(
+    count: Count, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth"
+    settings = {"seed": 4, "modality": "fluorescence", "frames": 12, "cells": 40, "seconds_per_frame": 60.0}
+    source = SimulatedConfig.model_validate({**settings, "truth": truth}).build()
+    assert sum(1 for _ in source.frames(Run("camera", "run", lambda: 0))) == 12
+    given, written = next(truth.rglob("TRA")), tmp_path / "ctc"
+    code, _, err = count(*sorted(given.glob("*.tif")), "--track", "--ctc", written, detector="labels")
+    assert code == 0, err
+    label_of, links = {}, 0
+    for index in range(12):
+        true = tifffile.imread(given / f"man_track{index:04d}.tif")
+        found = tifffile.imread(written / f"mask{index:04d}.tif")
+        assert np.array_equal(true > 0, found > 0)
+        now = {int(name): int(found[true == name][0]) for name in np.unique(true[true > 0])}
+        assert all((found == label).sum() == (true == name).sum() for name, label in now.items())
+        links += sum(label_of.get(name) == label for name, label in now.items())
+        label_of = now
+    assert links >= 0.97 * 11 * 40
+    spans = [tuple(map(int, line.split())) for line in (written / "res_track.txt").read_text().splitlines()]
+    assert [span[0] for span in spans] == list(range(1, len(spans) + 1))
+    assert all(0 <= begin <= end <= 11 and parent < label for label, begin, end, parent in spans)
+    # A second run does not mix with the first.
+    assert count(given, "--track", "--ctc", written, detector="labels")[0] == ExitCode.CONFIGURATION
+
+
+def test_what_does_not_go_with_given_masks_or_with_tracks_on_disk(count: Count, tmp_path: Path) -> None:
+    picture = save(tmp_path / "a.png", 4)
+    assert count(picture, "--ctc", tmp_path / "o", detector="labels")[0] == ExitCode.USAGE
+    assert count(picture, "--cell-diameter-px", 20, detector="labels")[0] == ExitCode.USAGE
+    code, _, err = count(picture, detector="labels")
+    assert code == ExitCode.INPUT
+    assert "one channel" in err
