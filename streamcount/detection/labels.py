@@ -20,7 +20,10 @@ class LabelsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["labels"] = Field(default="labels", description="Which detector.")
+    kind: Literal["labels"] = Field(
+        default="labels",
+        description="Which detector; its camera must send with encoding png or raw, since JPEG changes values.",
+    )
     min_area_px: int = Field(
         default=1, ge=1, le=10**9, description="Smaller objects are left out, in pixels."
     )
