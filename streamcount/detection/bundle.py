@@ -77,12 +77,14 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """A `model.toml`, checked.
 
     forms: the same net compiled, by form: "int8" and "float32". nms_iou: of two boxes of one class that overlap at
-    least so much the weaker is dropped. refines: the class of another model whose cells this one classifies.
+    least so much the weaker is dropped. least_area: of outlined cells, those smaller than this share of the reference
+    cell's disc are specks and not told. refines: the class of another model whose cells this one classifies.
     """
 
     name: str
     task: str
     nms_iou: float = 0.6
+    least_area: float = 0.0
     forms: dict[str, CompiledForm]
     input: InputInfo
     classes: tuple[ClassInfo, ...]

@@ -101,8 +101,8 @@ def _torn(owners: NDArray[np.int32]) -> NDArray[np.bool_]:
     return torn
 
 
-def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int]) -> Instances:
-    """Give every foreground pixel of the maps to its cell; cells without any are left out.
+def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int], least_area_px: float = 0.0) -> Instances:
+    """Give every foreground pixel of the maps to its cell; cells without any, or of a smaller area, are left out.
 
     shape_px: (height, width) of the image within the net's input.
     """
@@ -131,7 +131,7 @@ def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int]) -> Instances:
     core = share > FOREGROUND
     labels.ravel()[pixels[core]] = owners[core] + 1
     areas, boxes = extents(runs_of(labels), number + 1)
-    keep = areas[1:] > 0
+    keep = (areas[1:] > 0) & (sums[:, 0] * STRIDE_PX**2 >= least_area_px)
     kept, sums = cells.take(keep), sums[keep]
     low, high = boxes[1:][keep, :2] * STRIDE_PX, boxes[1:][keep, 2:] * STRIDE_PX
     return Instances(

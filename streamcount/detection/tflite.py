@@ -175,7 +175,8 @@ class TfliteDetector:
         cells = seen.cells.take(seen.cells.scores >= self._thresholds[seen.cells.class_ids])
         scale, limits = np.array(seen.scale_yx, np.float32), np.array([*shape] * 2, np.float32)
         if self._bundle.task == DENSE_INSTANCES:
-            whole = gather(cells, seen.maps, seen.shape_px)
+            disc_px = self._bundle.input.cell_diameter_px**2 * np.pi / 4
+            whole = gather(cells, seen.maps, seen.shape_px, self._bundle.least_area * disc_px)
             return _Found(
                 np.asarray(np.minimum(whole.cells.boxes_px / np.tile(scale, 2), limits), np.float32),
                 whole.centroids_px / scale,

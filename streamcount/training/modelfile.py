@@ -26,7 +26,7 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
         "# Written by `streamcount train`; figures also by `streamcount evaluate --record`.",
         *_pairs({
             "name": bundle.name, "task": bundle.task, "nms_iou": bundle.nms_iou,
-            "refines": bundle.refines,
+            "least_area": bundle.least_area, "refines": bundle.refines,
         }),
         "", "[input]", *_pairs(msgspec.structs.asdict(bundle.input)),
     ]  # fmt: skip
