@@ -104,6 +104,17 @@ def test_a_peak_without_pixels_is_no_cell() -> None:
     assert drawn.max() == 4
 
 
+def test_specks_smaller_than_the_least_area_are_left_out() -> None:
+    labels = touching_discs()
+    labels[20:28, 120:128] = 5
+    maps, areas = maps_of(labels)
+    cells = decode(maps, RULES, labels.shape)
+    assert len(gather(cells, maps, labels.shape).areas_px) == 5
+    found = gather(cells, maps, labels.shape, least_area_px=100)
+    assert sorted(np.round(found.areas_px)) == pytest.approx(sorted(areas[:4]), rel=0.05)
+    assert outlines(found, maps, labels.shape, labels.shape).max() == 4
+
+
 def test_nothing_found_is_an_empty_label_image() -> None:
     labels = np.zeros((64, 64), np.int32)
     maps, _ = maps_of(labels)
