@@ -51,6 +51,8 @@ def show(
         f"Input: {colour}, {size}, brightness {info.normalise}; {info.reference_class} cells are brought to "
         f"{info.cell_diameter_px:g} px across ({info.cell_diameter_um:g} µm in the specimen)."
     )
+    if bundle.least_area:
+        console.print(f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told.")
     classes = Table("class", "abnormal", "threshold", "temperature", "size", title="Classes")
     for one in bundle.classes:
         classes.add_row(
