@@ -62,7 +62,6 @@ def score(
                 progress.update(task, description="measuring")
 
         told = score_folders(truth, results, buffer, lambda frames: progress.update(task, total=frames), tick)
-        progress.update(task, visible=False)
     if as_json:
         typer.echo(json.dumps(_plain(told), indent=2))
     else:
@@ -82,7 +81,9 @@ def _print(told: Score, title: str) -> None:
     others = _some(told, "SEG", "DET", "CT", "TF", "CHOTA")
     branching = {f"BC({one.buffer})": told.measures[f"BC({one.buffer})"] for one in _ends_of(divisions)}
     console.print(_row("other measures", {**others, **branching}))
-    table = Table(title="found within ± frames", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="found within ± frames", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
     for head in ("", "±", "true", "found", "matched", "missed", "false", "precision", "recall", "F1"):
         table.add_column(head, justify="right" if head else "left")
     for name, counted in _kinds(told).items():

@@ -45,13 +45,15 @@ def measure(film: Film, buffer: int) -> dict[str, float | None]:
         map(_as_arrays, merged_true),
         map(_as_arrays, merged_others),
     )
+    # As lists these would be made arrays once for each cell.
+    arrays = _as_arrays(true_pairs), _as_arrays(found_pairs)
     told: dict[str, float | None] = {
         "SEG": _seg(film),
         "DET": metrics.det(**changes),
         "TRA": metrics.tra(**changes)[0],
         "LNK": metrics.lnk(**changes) if changes["num_edges"] else None,
-        "CT": metrics.ct(found, truth, true_labels, true_pairs, found_pairs),
-        "TF": metrics.tf(truth, true_labels, true_pairs, found_pairs),
+        "CT": metrics.ct(found, truth, true_labels, *arrays),
+        "TF": metrics.tf(truth, true_labels, *arrays),
         "CHOTA": metrics.chota(merged_truth, merged_found, true_all, found_all, true_same, found_same)[
             "CHOTA"
         ],
