@@ -15,7 +15,8 @@ from streamcount.scoring.folders import Folder, same_frames
 from streamcount.scoring.matching import Match, match_masks
 from streamcount.scoring.tables import BEGIN, END, LABEL, read_table
 
-LARGEST_LABEL = 2**31 - 1
+# The form's masks have 16 bits.
+LARGEST_LABEL = 65_535
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def read_mask(path: Path) -> NDArray[np.integer[Any]]:
             "films in depth are not scored"
         )
     if mask.size and not 0 <= int(mask.min()) <= int(mask.max()) <= LARGEST_LABEL:
-        raise SourceError(f"{path}: has labels below 0 or above {LARGEST_LABEL}; number the cells from 1")
+        raise SourceError(
+            f"{path}: has labels below 0 or above {LARGEST_LABEL}; number the cells anew from 1"
+        )
     return mask
 
 

@@ -181,6 +181,12 @@ def test_frames_without_cells_are_scored(scored) -> None:
     assert counts(told.happenings.births) == [(2, 2, 1), (2, 2, 2), (2, 2, 2)]
 
 
+def test_results_that_are_all_elsewhere_score_zero(scored) -> None:
+    told = scored(DIVIDING, [T(1, 0, "uuuuuuuu"), T(2, 3, "vvv")])
+    assert {name for name, value in told.measures.items() if value} == set()
+    assert counts(told.happenings.births) == [(0, 1, 0)] * 3
+
+
 def test_cells_seen_once_have_no_links(scored) -> None:
     told = scored([T(1, 0, "a"), T(2, 1, "b")], [T(1, 0, "a"), T(2, 1, "b")], 2)
     assert told.measures["LNK"] is None
