@@ -17,6 +17,7 @@ from streamcount.cli.evaluate import evaluate
 from streamcount.cli.export import export
 from streamcount.cli.model import model
 from streamcount.cli.schema import schema
+from streamcount.cli.score import score
 from streamcount.cli.topics import topics
 from streamcount.cli.train import train
 from streamcount.cli.watch import watch
@@ -54,11 +55,14 @@ for command, panel in (
     (dead_letters, "Kafka"),
     (train, "Models"),
     (evaluate, "Models"),
+    (score, "Models"),
     (export, "Models"),
     (check_config, "Reference"),
     (schema, "Reference"),
 ):
-    app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, export, count))(command)
+    app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, score, export, count))(
+        command
+    )
 
 for group, name in ((model, "model"), (data, "data")):
     app.add_typer(group, name=name, rich_help_panel="Models")

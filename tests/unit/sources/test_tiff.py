@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +184,14 @@ def test_planes_with_a_single_directory(tmp_path: Path) -> None:
     np.testing.assert_array_equal([frame.image for frame in read_tiff(tmp_path / "a.tif")], STACK[:, 0])
 
 
+@pytest.mark.parametrize("codecs", [True, False], ids=["as installed", "without imagecodecs"])
 @pytest.mark.parametrize("compression", [1, 5, 8, 32773])
-def test_colour_pages_of_each_compression(tmp_path: Path, compression: int) -> None:
+def test_colour_pages_of_each_compression(
+    tmp_path: Path, compression: int, codecs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not codecs:
+        # The `score` extra brings it for these tests, but who only counts has it not.
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
     pages = [page[:, :, ::-1] for page in COLOURS]
     assert cv2.imwritemulti(str(tmp_path / "a.tif"), pages, [cv2.IMWRITE_TIFF_COMPRESSION, compression])
     np.testing.assert_array_equal([frame.image for frame in read_tiff(tmp_path / "a.tif")], COLOURS)
