@@ -52,7 +52,9 @@ def show(
         f"{info.cell_diameter_px:g} px across ({info.cell_diameter_um:g} µm in the specimen)."
     )
     if bundle.least_area:
-        console.print(f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told.")
+        console.print(
+            f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told."
+        )
     classes = Table("class", "abnormal", "threshold", "temperature", "size", title="Classes")
     for one in bundle.classes:
         classes.add_row(
