@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamcount.cli._options import Form
 from streamcount.errors import ExitCode, SourceError
 
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ class Border(StrEnum):
     all = "all"
     whole = "whole"
     counting_frame = "counting-frame"
-
-
-class Form(StrEnum):
-    """Which compiled form of a model runs."""
-
-    int8 = "int8"
-    float32 = "float32"
 
 
 def count(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from streamcount.cli._figures import describe, print_figures, progress_bar
+from streamcount.cli._options import Form
 from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from streamcount.training.data.labelled import Dataset
     from streamcount.training.judge.report import Subject
     from streamcount.training.shapes.report import ShapeSubject
-
-
-class Form(StrEnum):
-    """Which compiled file."""
-
-    int8 = "int8"
-    float32 = "float32"
 
 
 def _option(help_text: str, **limits: Any) -> Any:

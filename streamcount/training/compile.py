@@ -92,7 +92,6 @@ def make_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / naming.name
         draft = draft_bundle(naming, parts.train, recipe, compiled)
-        store_bundle(folder, draft, compiled)
         say("calibrating and choosing thresholds")
         final = calibrated_bundle(folder, draft, parts.calibration, compiled)
         save_weights(net, folder)
@@ -155,20 +154,30 @@ def _outlined(folder: Path) -> bool:
 def calibrated_bundle(folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled) -> Bundle:
     """The bundle, written to ``folder``, with temperatures and thresholds chosen on `dataset`; of outlined cells also
     with the least area by which most are found rightly (F1)."""
-    areas = LEAST_AREAS if draft.task == DENSE_INSTANCES else (0.0,)
+    if draft.task != DENSE_INSTANCES:
+        return _with_thresholds(folder, draft, dataset, compiled)[0]
     tried = []
-    for least_area in areas:
-        bundle = msgspec.structs.replace(draft, least_area=least_area)
-        store_bundle(folder, bundle, compiled)
-        ranked = ranked_finds(folder, dataset)
-        bundle = calibrated(bundle, dataset, ranked)
-        store_bundle(folder, bundle, compiled)
+    for least_area in LEAST_AREAS:
+        bundle, ranked = _with_thresholds(
+            folder, msgspec.structs.replace(draft, least_area=least_area), dataset, compiled
+        )
         counted = counted_finds(folder, dataset)
-        f1 = figures(in_words_of(bundle, dataset), ranked, counted)[ANY_CLASS].f1 if len(areas) > 1 else 0.0
+        f1 = figures(in_words_of(bundle, dataset), ranked, counted)[ANY_CLASS].f1
         tried.append((f1, -least_area, bundle))
     best = max(tried, key=lambda one: one[:2])[2]
     store_bundle(folder, best, compiled)
     return best
+
+
+def _with_thresholds(
+    folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled
+) -> tuple[Bundle, list[Found]]:
+    """The bundle calibrated and written to ``folder``, and what it finds, the doubtful too."""
+    store_bundle(folder, draft, compiled)
+    ranked = ranked_finds(folder, dataset)
+    final = calibrated(draft, dataset, ranked)
+    store_bundle(folder, final, compiled)
+    return final, ranked
 
 
 def calibrated(bundle: Bundle, dataset: Dataset, ranked: list[Found]) -> Bundle:

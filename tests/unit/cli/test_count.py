@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from streamcount.cli import main
 from streamcount.errors import ExitCode
 from streamcount.sources.base import Run
 from streamcount.sources.simulated import SimulatedConfig
@@ -39,21 +38,11 @@ def save(path: Path, cells: int) -> Path:
 
 
 @pytest.fixture
-def count(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Count:
+def count(monkeypatch: pytest.MonkeyPatch, streamcount: Count) -> Count:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: object, detector: str = "watershed") -> tuple[int, str, str]:
-        monkeypatch.setattr(
-            sys, "argv", ["streamcount", "count", "--detector", detector, *map(str, arguments)]
-        )
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        output = capfd.readouterr()
-        return int(code or 0), output.out, output.err
+        return streamcount("count", "--detector", detector, *arguments)
 
     return run
 

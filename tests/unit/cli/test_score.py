@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from streamcount.cli import main
 from streamcount.errors import ExitCode
 from tests.labelfilms import PLACES, T, masks_of, write_results, write_truth
 
@@ -26,21 +24,9 @@ needs_extra = pytest.mark.skipif(find_spec("ctc_metrics") is None, reason="needs
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, streamcount: Run) -> Run:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["streamcount", *map(str, arguments)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        output = capfd.readouterr()
-        return int(code or 0), output.out, output.err
-
-    return call
+    return streamcount
 
 
 @pytest.fixture
