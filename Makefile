@@ -37,10 +37,12 @@ bench: $(VENV)/dev.stamp ## Measure: each stage, frames a second and latency thr
 wheel: $(VENV)/dev.stamp ## Build dist/*.whl, models inside.
 	$(BIN)/python -m hatchling build -t wheel -d dist
 
-docs: $(VENV)/dev.stamp ## Write the generated pages anew: configuration, example, schemas.
+docs: $(VENV)/dev.stamp ## Write the generated pages anew: configuration, example, schemas, lifecycle.
 	$(BIN)/streamcount check-config --markdown > docs/configuration.md
 	$(BIN)/streamcount check-config --example > streamcount.example.toml
 	$(BIN)/streamcount schema --write docs/schema
+	$(BIN)/python -c 'from streamcount.events.lifecycle import lifecycle_page; print(lifecycle_page(), end="")' \
+		> docs/lifecycle.md
 
 # The pins name versions and hashes, never a registry, so that they work with whichever one pip is set up for.
 COMPILE = env -u PIP_FIND_LINKS $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url \

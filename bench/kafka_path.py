@@ -207,8 +207,8 @@ def _trial(
                         if not isinstance(event, CountsUpdated) or event.run_id != run_id:
                             continue
                         # Delivery is at least once: only the first word of a frame counts.
-                        if event.event_id not in arrivals:
-                            arrivals[event.event_id] = now_s
+                        if event.message_id not in arrivals:
+                            arrivals[event.message_id] = now_s
                             latencies_ms.append(1e3 * now_s - record.timestamp)
             worker.look()
     finally:

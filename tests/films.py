@@ -24,16 +24,17 @@ def seen(
     sequence: int,
     centroids: Sequence[Sequence[float]] | NDArray[np.floating],
     *,
-    diameter: float = 20.0,
+    diameter: Sequence[float] | NDArray[np.floating] | float = 20.0,
     odd: Sequence[float] | float = 0.1,
     shape: tuple[int, int] = (400, 400),
     run_id: str = "run-1",
     start_ns: int = 10 * SECOND_NS,
     model: ModelIdentity = MODEL,
 ) -> Detections:
-    """Discs of one size at these centroids; `odd` is the probability of the second class."""
+    """Discs at these centroids; `odd` is the probability of the second class."""
     points = np.asarray(centroids, np.float32).reshape(-1, 2)
-    half = np.float32(diameter / 2)
+    diameters = np.broadcast_to(np.asarray(diameter, np.float32), (len(points),))
+    half = diameters[:, None] / 2
     limits = np.array([*shape, *shape], np.float32)
     boxes = np.clip(np.concatenate([points - half, points + half], axis=1), 0, limits)
     share = np.broadcast_to(np.asarray(odd, np.float32), (len(points),))
@@ -44,7 +45,7 @@ def seen(
         model=model,
         centroids_px=points,
         boxes_px=boxes.astype(np.float32),
-        areas_px=np.full(len(points), np.pi / 4 * diameter**2, np.float32),
+        areas_px=(np.pi / 4 * diameters**2).astype(np.float32),
         class_probabilities=np.stack(columns[: len(model.class_names)], axis=1).astype(np.float32),
     )
 
@@ -76,6 +77,32 @@ def wandering(frames: int, cells: int, seed: int, *, size: int = 400, miss: floa
         film.append(
             seen(sequence, places[there] + rng.normal(0, 0.3, (there.sum(), 2)), odd=odd, shape=(size, size))
         )
+    return film
+
+
+def living(frames: int, cells: int, seed: int, *, size: int = 600, miss: float = 0.02) -> list[Detections]:
+    """Cells that creep, grow, divide, and shrink and die, and are now and then not seen."""
+    rng = np.random.default_rng(seed)
+    places, areas = rng.uniform(0, size, (cells, 2)), rng.uniform(300, 600, cells)
+    due = rng.integers(4, 2 * frames, cells)
+    dies = rng.random(cells) < 0.3
+    film = []
+    for sequence in range(frames):
+        places = places + rng.normal(0, 0.5, places.shape)
+        splits, shrinks = (due == sequence) & ~dies, (due <= sequence) & dies
+        axes = rng.normal(size=(int(splits.sum()), 2))
+        axes /= np.hypot(*axes.T)[:, None]
+        arms = axes * 0.4 * np.sqrt(areas[splits] * 4 / np.pi)[:, None]
+        born = np.concatenate([places[splits] + arms, places[splits] - arms])
+        kept = ~splits & ~((due <= sequence - 5) & dies)
+        areas = np.where(shrinks, areas * 0.8, areas * 1.01)
+        places = np.concatenate([places[kept], born])
+        areas = np.concatenate([areas[kept], np.tile(areas[splits] / 2, 2)])
+        due = np.concatenate([due[kept], rng.integers(sequence + 12, 3 * frames, len(born))])
+        dies = np.concatenate([dies[kept], rng.random(len(born)) < 0.3])
+        there = ((places > 0) & (places < size)).all(axis=1) & (rng.random(len(places)) >= miss)
+        diameters = np.sqrt(areas[there] * 4 / np.pi)
+        film.append(seen(sequence, places[there], diameter=diameters, shape=(size, size)))
     return film
 
 

@@ -109,18 +109,22 @@ def make_shapes(order: Order, first: str, refines: str, console: Console) -> Mea
         return make_shapes_bundle(net, lessons, recipe, order.naming, order.output, status.update)
 
 
-def chosen_names(
-    labels: tuple[str, ...], names: str, abnormal: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The classes' names and those of the abnormal ones. Raises TrainingError where they do not fit."""
-    class_names, alarming = _renamed(labels, words(names)), tuple(words(abnormal))
+def chosen_names(labels: tuple[str, ...], names: str) -> tuple[str, ...]:
+    """The classes' names. Raises TrainingError where they do not fit."""
+    class_names = _renamed(labels, words(names))
     if len(class_names) != len(labels) or len(set(class_names)) != len(labels):
         raise TrainingError(f"--names {names!r} must give {len(labels)} different names, one a class.")
-    if not set(alarming) <= set(class_names):
+    return class_names
+
+
+def some_of(class_names: tuple[str, ...], chosen: str, option: str) -> tuple[str, ...]:
+    """The classes that the option chooses. Raises TrainingError where it names another."""
+    some = tuple(words(chosen))
+    if not set(some) <= set(class_names):
         raise TrainingError(
-            f"--abnormal {abnormal!r} names an unknown class; take some of {', '.join(class_names)}."
+            f"{option} {chosen!r} names an unknown class; take some of {', '.join(class_names)}."
         )
-    return class_names, alarming
+    return some
 
 
 def _renamed(labels: tuple[str, ...], words: list[str]) -> tuple[str, ...]:

@@ -55,11 +55,11 @@ def show(
         console.print(
             f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told."
         )
-    classes = Table("class", "abnormal", "threshold", "temperature", "size", title="Classes")
+    classes = Table("class", "abnormal", "dead", "threshold", "temperature", "size", title="Classes")
     for one in bundle.classes:
         classes.add_row(
-            one.name, "yes" if one.abnormal else "", f"{one.threshold:.2f}", f"{one.temperature:.2f}",
-            f"{one.relative_diameter:.2f}",
+            one.name, "yes" if one.abnormal else "", "yes" if one.dead else "",
+            f"{one.threshold:.2f}", f"{one.temperature:.2f}", f"{one.relative_diameter:.2f}",
         )  # fmt: skip
     console.print(classes)
     files = Table("form", "file", "bytes", "sha256", title="Files, checked")

@@ -18,6 +18,7 @@ from streamcount.cli._training import (
     make_shapes,
     model_name,
     read_for_training,
+    some_of,
     words,
 )
 
@@ -102,6 +103,7 @@ def train(
         str, _option("For shapes: its class that is told apart further [default: its reference class].")
     ] = "",
     abnormal: Annotated[str, _option("Classes to be told of when seen, by commas.")] = "",
+    dead: Annotated[str, _option("Classes of dead cells: one that turns to such has died.")] = "",
     colour: Annotated[Colour | None, _option("Whether colour counts [default: by the images].")] = None,
     normalise: Annotated[
         Stretch | None,
@@ -148,7 +150,7 @@ def train(
     from streamcount.training.compile import Naming
     from streamcount.training.plan import Asked, plan
 
-    class_names, alarming = chosen_names(parts.train.class_names, names, abnormal)
+    class_names = chosen_names(parts.train.class_names, names)
     recipe = plan(
         Asked(epochs, seed, width, diameter, canvas, batch, learning_rate, task and task.value,
               colour and colour.value, normalise and normalise.value, backbone, parent), parts.train
@@ -156,7 +158,8 @@ def train(
     naming = Naming(
         name=model_name(output),
         class_names=class_names,
-        abnormal=alarming,
+        abnormal=some_of(class_names, abnormal, "--abnormal"),
+        dead=some_of(class_names, dead, "--dead"),
         reference_class=index,
         cell_diameter_um=cell_um,
         licence=licence,
@@ -165,7 +168,8 @@ def train(
             "from": Path(parent).name, "images": images, "task": task and task.value, "epochs": recipe.epochs,
             "seed": seed, "width": recipe.width, "diameter": recipe.diameter_px, "cell-um": cell_um,
             "reference": reference, "names": names, "drop": drop, "abnormal": abnormal,
-            "colour": colour and colour.value, "normalise": normalise and normalise.value, "backbone": backbone,
+            "dead": dead, "colour": colour and colour.value,
+            "normalise": normalise and normalise.value, "backbone": backbone,
             "batch": recipe.batch, "canvas": recipe.canvas_px, "learning-rate": recipe.learning_rate,
             "first": Path(first).name if shapes else None, "refines": refines, "format": data_format,
             "split": split and split.name, "licence": licence, "provenance": provenance,

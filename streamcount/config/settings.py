@@ -12,7 +12,7 @@ from streamcount.detection.tflite import TfliteConfig
 from streamcount.pipeline import Pipeline
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
-from streamcount.tracking.kalman import KalmanConfig
+from streamcount.tracking.config import KalmanConfig
 from streamcount.wire.images import Encoding
 
 CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -28,10 +28,11 @@ PLACES = (PACKAGE / "models", PACKAGE.parent / "models")
 class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One class that the model tells apart.
 
-    threshold: centre probability from which a cell counts, chosen for unbiased counts; relative_diameter:
-    usual diameter over the reference class's; color: "#rrggbb" for drawings; label: the class's name in the
-    training data where that differs; temperature: what the net's logits are divided by, so that a probability is
-    how often it is right (Guo et al., arXiv 1706.04599). Thresholds are of probabilities so corrected.
+    threshold: centre probability from which a cell counts, chosen for unbiased counts. relative_diameter:
+    usual diameter over the reference class's. abnormal: to be told of. dead: such cells have died. color:
+    "#rrggbb" for drawings. label: the class's name in the training data where that differs. temperature:
+    what the net's logits are divided by, so that a probability is how often it is right (Guo et al., arXiv
+    1706.04599). Thresholds are of probabilities so corrected.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float = 1.0
     relative_diameter: float = 1.0
     abnormal: bool = False
+    dead: bool = False
     color: str = "#00a0ff"
     label: str = ""
 
@@ -100,6 +102,11 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def abnormal(self) -> tuple[str, ...]:
         """The classes to be told of."""
         return tuple(info.name for info in self.classes if info.abnormal)
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """The classes of dead cells."""
+        return tuple(info.name for info in self.classes if info.dead)
 
     @property
     def reference_class(self) -> int:

@@ -38,10 +38,16 @@ class CropClassifier:
         """Who decides: both models, with the finer classes in the place of the one that they refine."""
         place = first.class_names.index(self._bundle.refines)
         names = (*first.class_names[:place], *self._bundle.class_names, *first.class_names[place + 1 :])
-        abnormal = {*first.abnormal, *self._bundle.abnormal} & set(names)
+        abnormal = {*first.abnormal, *self._bundle.abnormal}
         both = hashlib.sha256(f"{first.sha256}+{self._net.sha256}".encode()).hexdigest()
-        ordered = tuple(name for name in names if name in abnormal)
-        return ModelIdentity(f"{first.name}+{self._bundle.name}", both, names, ordered)
+        dead = {*first.dead, *self._bundle.dead}
+        return ModelIdentity(
+            name=f"{first.name}+{self._bundle.name}",
+            sha256=both,
+            class_names=names,
+            abnormal=tuple(name for name in names if name in abnormal),
+            dead=tuple(name for name in names if name in dead),
+        )
 
     def refine(
         self,

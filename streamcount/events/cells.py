@@ -8,23 +8,35 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.events.borders import moves_out, outside, touched_edges
+from streamcount.events.borders import touched_edges
 from streamcount.events.config import EventsConfig
+from streamcount.events.fates import LEFT, LOST, fates
 from streamcount.events.lifecycle import Meaning, meanings
 from streamcount.events.memory import NO_CLASS, CellMemory, aligned, kept, with_classes
 from streamcount.types import (
     CellAbnormal,
     CellAppeared,
+    CellDied,
+    CellDivided,
     CellLeft,
     CellLost,
+    Certainty,
     ClassChanged,
     Float32Array,
     ModelIdentity,
+    Stage,
     Tracks,
     TrackStatus,
 )
 
-CellStory: TypeAlias = CellAppeared | ClassChanged | CellAbnormal | CellLeft | CellLost
+CellStory: TypeAlias = (
+    CellAppeared | CellDivided | ClassChanged | CellAbnormal | CellDied | CellLeft | CellLost
+)
+CERTAINTIES: dict[int, Certainty] = {
+    Stage.PROVISIONAL: "provisional",
+    Stage.CONFIRMED: "confirmed",
+    Stage.RETRACTED: "retracted",
+}
 
 
 @dataclass(frozen=True)
@@ -55,10 +67,18 @@ class _Scene:
             "happened_at_ns": happened,
             "decided_at_ns": meta.acquired_at_ns,
             "track_id": int(tracks.track_ids[row]),
+            "parent_id": int(tracks.parent_ids[row]),
+            "generation": int(tracks.generations[row]),
+            "birth_sequence": int(tracks.first_sequences[row]),
             "class_name": self.model.class_names[class_id],
             "centroid_px": (y, x),
             "box_px": (y0, x0, y1, x1),
         }
+
+    def told_class(self, row: int) -> int:
+        """The class last told of a cell; what the tracker thinks of one not seen since the model changed."""
+        told = int(self.memory.told_classes[row])
+        return int(self.tracks.class_ids[row]) if told == NO_CLASS else told
 
 
 def cell_events(
@@ -66,8 +86,8 @@ def cell_events(
 ) -> tuple[CellMemory, tuple[CellStory, ...]]:
     """What happened to the cells in this frame, and what to remember of it.
 
-    Only confirmed cells are told of. Events come in the order appeared, turned, abnormal, gone, each by
-    track id. first_sequence: the first frame of the run that was looked at; cells that it shows did not
+    Only confirmed cells are told of. Events come in the order appeared, divided, turned, abnormal, dead, gone, each
+    by track id. first_sequence: the first frame of the run that was looked at; cells that it shows did not
     enter. Raises StreamcountError where a track changes its status in a way that the lifecycle does not
     have.
     """
@@ -80,11 +100,16 @@ def cell_events(
 
     appearing = np.flatnonzero(what == Meaning.APPEARS)
     events: list[CellStory] = _appeared(scene, appearing, first_sequence) if len(appearing) else []
+    events += _divided(scene)
     seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
     events += _turned(scene, seen)
     events += _abnormal(scene, seen)
-    going = np.flatnonzero(what == Meaning.GOES)
-    events += _gone(scene, going) if len(going) else []
+    events += _told_dead(scene, seen)
+    going = what == Meaning.GOES
+    # A division that was none, of a mother who ended with it: there is no one left to divide.
+    undone = tracks.divisions.mother_ids[tracks.divisions.stages == Stage.RETRACTED]
+    going |= (what == Meaning.DIVIDES) & np.isin(tracks.track_ids, undone)
+    events += _gone(scene, np.flatnonzero(going)) if going.any() else []
 
     copy.centroids_px[seen] = tracks.centroids_px[seen]
     copy.boxes_px[seen] = tracks.boxes_px[seen]
@@ -102,6 +127,24 @@ def _appeared(scene: _Scene, rows: NDArray[np.intp], first_sequence: int) -> lis
         CellAppeared(entered=bool(came), **scene.said(row, int(tracks.class_ids[row]), first=True))
         for row, came in zip(rows.tolist(), entered, strict=True)
     ]
+
+
+def _divided(scene: _Scene) -> list[CellStory]:
+    tracks, divisions = scene.tracks, scene.tracks.divisions
+    events: list[CellStory] = []
+    mothers = np.searchsorted(tracks.track_ids, divisions.mother_ids)
+    daughters = np.searchsorted(tracks.track_ids, divisions.daughter_ids)
+    for row, (first, second), stage in zip(
+        mothers.tolist(), daughters.tolist(), divisions.stages.tolist(), strict=True
+    ):
+        said = scene.said(row, scene.told_class(row), last=True)
+        said["sequence"], said["happened_at_ns"] = (
+            int(tracks.first_sequences[first]),
+            int(tracks.first_seen_ns[first]),
+        )
+        ids = (int(tracks.track_ids[first]), int(tracks.track_ids[second]))
+        events.append(CellDivided(daughter_ids=ids, certainty=CERTAINTIES[stage], **said))
+    return events
 
 
 def _turned(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
@@ -138,21 +181,29 @@ def _abnormal(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
     ]
 
 
-def _gone(scene: _Scene, rows: NDArray[np.intp]) -> list[CellStory]:
-    """Confirmed cells whose track is over: left where the edge explains it, lost otherwise."""
-    tracks, memory, config = scene.tracks, scene.memory, scene.config
-    left = outside(tracks.centroids_px[rows], tracks.image_shape) | moves_out(
-        memory.boxes_px[rows],
-        tracks.velocities_px[rows],
-        tracks.image_shape,
-        config.border_margin_px,
-        config.outward_diameters,
-    )
-    # A track that was not seen since the model changed may have no class that the new model knows.
-    classes = np.where(
-        memory.told_classes[rows] == NO_CLASS, tracks.class_ids[rows], memory.told_classes[rows]
-    )
+def _told_dead(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
+    """Cells whose class has turned to one of the dead. One that was dead when it appeared did not die in view."""
+    memory, names = scene.memory, scene.model.class_names
+    dead = np.array([name in scene.model.dead for name in names] + [False])
+    rows = np.flatnonzero(seen & dead[memory.told_classes] & ~memory.dead_told)
+    memory.dead_told[rows] = True
+    died = rows[memory.alive_told[rows]]
+    memory.alive_told[seen & ~dead[memory.told_classes]] = True
     return [
-        (CellLeft if is_left else CellLost)(**scene.said(row, class_id, last=True))
-        for row, class_id, is_left in zip(rows.tolist(), classes.tolist(), left.tolist(), strict=True)
+        CellDied(reason="class", **scene.said(row, int(memory.told_classes[row]))) for row in died.tolist()
     ]
+
+
+def _gone(scene: _Scene, rows: NDArray[np.intp]) -> list[CellStory]:
+    """Confirmed cells whose track is over: left where the edge explains it, dead where they showed it, else lost."""
+    told = fates(scene.tracks, scene.memory.boxes_px, rows, scene.config)
+    events: list[CellStory] = []
+    for row, fate in zip(rows.tolist(), told, strict=True):
+        said = scene.said(row, scene.told_class(row), last=True)
+        if fate == LEFT:
+            events.append(CellLeft(**said))
+        elif fate == LOST or scene.memory.dead_told[row]:
+            events.append(CellLost(**said))
+        else:
+            events.append(CellDied(reason=fate, **said))
+    return events

@@ -25,3 +25,16 @@ class EventsConfig(BaseModel):
         le=1000,
         description="Sightings in a row with another class before the cell has turned.",
     )
+    shrunk_share: float = Field(
+        default=0.65,
+        ge=0,
+        le=1,
+        description="A cell that ends smaller than this share of its largest area has shrunk and died.",
+    )
+    vanished_sightings: int = Field(
+        default=5,
+        ge=0,
+        le=100_000,
+        description="Sightings, nearly without a miss, after which a cell that is suddenly gone counts as dead; "
+        "0 for never.",
+    )

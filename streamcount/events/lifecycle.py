@@ -19,6 +19,7 @@ class Meaning(IntEnum):
     APPEARS = 1
     PRESENT = 2
     GOES = 3
+    DIVIDES = 4
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,34 @@ class Transition:
     events: tuple[str, ...] = ()
 
 
-_T, _C, _L, _E = TrackStatus.TENTATIVE, TrackStatus.CONFIRMED, TrackStatus.LOST, TrackStatus.ENDED
+_T, _C, _L, _E, _D = (
+    TrackStatus.TENTATIVE,
+    TrackStatus.CONFIRMED,
+    TrackStatus.LOST,
+    TrackStatus.ENDED,
+    TrackStatus.DIVIDING,
+)
+_GOES = ("CellDied", "CellLeft", "CellLost")
+_SEEN = ("ClassChanged", "CellAbnormal", "CellDied")
 
 LIFECYCLE: tuple[Transition, ...] = (
-    Transition(_T, _T, Meaning.NONE, "first seen, or seen again but too seldom to trust"),
+    Transition(_T, _T, Meaning.NONE, "seen too seldom to trust"),
     Transition(_T, _C, Meaning.APPEARS, "seen often enough to trust", ("CellAppeared", "CellAbnormal")),
     Transition(_T, _E, Meaning.NONE, "not seen again before it could be trusted"),
-    Transition(_C, _C, Meaning.PRESENT, "seen again", ("ClassChanged", "CellAbnormal")),
+    Transition(_C, _C, Meaning.PRESENT, "seen again", _SEEN),
     Transition(_C, _L, Meaning.NONE, "not seen"),
-    Transition(_C, _E, Meaning.GOES, "not seen, and no miss is allowed", ("CellLeft", "CellLost")),
-    Transition(_L, _C, Meaning.PRESENT, "found again", ("ClassChanged", "CellAbnormal")),
+    Transition(_C, _D, Meaning.NONE, "two daughters seem to be there", ("CellDivided provisional",)),
+    Transition(_C, _E, Meaning.GOES, "not seen, and no miss is allowed", _GOES),
+    Transition(_L, _C, Meaning.PRESENT, "found again", _SEEN),
     Transition(_L, _L, Meaning.NONE, "still not seen"),
-    Transition(_L, _E, Meaning.GOES, "not seen for too long", ("CellLeft", "CellLost")),
+    Transition(_L, _D, Meaning.NONE, "two daughters seem to be there", ("CellDivided provisional",)),
+    Transition(_L, _E, Meaning.GOES, "not seen for too long", _GOES),
+    Transition(_D, _D, Meaning.NONE, "daughters not yet certain"),
+    Transition(
+        _D, _C, Meaning.PRESENT, "one daughter was none, the other is the cell", ("CellDivided retracted",)
+    ),
+    Transition(_D, _L, Meaning.NONE, "no daughter is left in sight", ("CellDivided retracted",)),
+    Transition(_D, _E, Meaning.DIVIDES, "both daughters can be trusted", ("CellDivided confirmed",)),
 )
 
 _FORBIDDEN = 255
@@ -66,3 +83,34 @@ def meanings(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.
             f"{TrackStatus(after[row]).name}, which the lifecycle does not have; report this as its fault"
         )
     return found
+
+
+def lifecycle_page() -> str:
+    """The table as a page of Markdown: a Mermaid diagram, and each change in words."""
+    names = {status: status.name.capitalize() for status in TrackStatus}
+    arrows = [f"    [*] --> {names[_T]}: a detection that no track took", f"    {names[_E]} --> [*]"]
+    lines = []
+    for row in LIFECYCLE:
+        before, after = names[row.before], names[row.after]
+        sent = ", ".join(f"`{name}`" for name in row.events)
+        lines.append(f"| {before.lower()} | {after.lower()} | {row.when} | {sent} |")
+        if row.before != row.after:
+            arrows.append(f"    {before} --> {after}: {row.when}")
+    return "\n".join(
+        [
+            "# The life of a track",
+            "",
+            "Made from the table in `streamcount/events/lifecycle.py` by `make docs`. What the statuses are decided by,",
+            "and what the events mean: [tracking.md](tracking.md).",
+            "",
+            "```mermaid",
+            "stateDiagram-v2",
+            *arrows,
+            "```",
+            "",
+            "| before | after | when | events it may send |",
+            "|---|---|---|---|",
+            *lines,
+            "",
+        ]
+    )

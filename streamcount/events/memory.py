@@ -18,7 +18,8 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
     track_ids: (N,) int64.
     told_classes: (N,) int32, the class last told of the cell, -1 for none.
     other_classes, other_frames: (N,) int32, another class seen lately, and for how many sightings in a row.
-    abnormal_told: (N,) bool, whether the cell was told to be abnormal.
+    abnormal_told, alive_told, dead_told: (N,) bool, whether the cell was told to be of an abnormal class, of a
+        living one, of a dead one, ever.
     centroids_px (N, 2), boxes_px (N, 4): float32, the first sighting of a cell that was not told of yet (its
         appearance is told of there), the last sighting of any other (its going is told of there).
     """
@@ -29,6 +30,8 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
     other_classes: NDArray[np.int32]
     other_frames: NDArray[np.int32]
     abnormal_told: NDArray[np.bool_]
+    alive_told: NDArray[np.bool_]
+    dead_told: NDArray[np.bool_]
     centroids_px: Float32Array
     boxes_px: Float32Array
 
@@ -49,6 +52,8 @@ def empty_memory() -> CellMemory:
         other_classes=np.empty(0, np.int32),
         other_frames=np.empty(0, np.int32),
         abnormal_told=np.empty(0, np.bool_),
+        alive_told=np.empty(0, np.bool_),
+        dead_told=np.empty(0, np.bool_),
         centroids_px=np.empty((0, 2), np.float32),
         boxes_px=np.empty((0, 4), np.float32),
     )

@@ -170,8 +170,8 @@ def _counts(state: PipelineState, detections: Detections, tracks: Tracks) -> Cou
 
 
 def _with_unique_ids(events: Sequence[AnyEvent]) -> tuple[AnyEvent, ...]:
-    """The events, after making sure that a sink which drops ids it has would drop none of them."""
-    numbers = Counter(event.event_id for event in events)
+    """The events, after making sure that a sink which drops what it has would drop none of them."""
+    numbers = Counter(event.message_id for event in events)
     if len(numbers) != len(events):
         doubled = next(name for name, number in numbers.items() if number > 1)
         raise StreamcountError(

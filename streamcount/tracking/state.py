@@ -14,21 +14,26 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
 
     next_track_id: the id that the next new track gets, from 1.
     class_names: the classes that the columns of `class_sums` stand for.
+    surprise_diameters: how far from where they were expected cells were seen lately, the running median in
+    diameters; 0 where that is not known yet.
     track_ids, parent_ids: (N,) int64; parent 0 for none.
-    status: (N,) uint8 of TrackStatus, never ENDED.
+    generations: (N,) int32. status: (N,) uint8 of TrackStatus, never ENDED.
     hits: (N,) int32, frames in which the track was seen.
     misses: (N,) int32, frames looked at in vain since it was last seen.
     motion: (N, 4) float32, filtered (y, x, vy, vx), pixels and pixels per frame.
     covariances: (N, 3) float32, variance of position, covariance, variance of velocity; the same for both
     axes. box_offsets_px: (N, 4) float32, the last seen box less the centroid (y0, x0, y1, x1). areas_px:
-    (N,) float32, smoothed area. class_sums: (N, C) float32, class probabilities summed over the track's
-    life. first_sequences, last_sequences, first_seen_ns, last_seen_ns: (N,) int64, as in Tracks.
+    (N,) float32, smoothed area. largest_areas_px: (N,) float32, its largest so far. class_sums: (N, C)
+    float32, class probabilities summed over the track's life. first_sequences, last_sequences,
+    first_seen_ns, last_seen_ns: (N,) int64, as in Tracks.
     """
 
     next_track_id: int
     class_names: tuple[str, ...]
+    surprise_diameters: float
     track_ids: Int64Array
     parent_ids: Int64Array
+    generations: NDArray[np.int32]
     status: NDArray[np.uint8]
     hits: NDArray[np.int32]
     misses: NDArray[np.int32]
@@ -36,6 +41,7 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     covariances: Float32Array
     box_offsets_px: Float32Array
     areas_px: Float32Array
+    largest_areas_px: Float32Array
     class_sums: Float32Array
     first_sequences: Int64Array
     last_sequences: Int64Array
@@ -46,9 +52,8 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
         return len(self.track_ids)
 
 
-PER_TRACK = tuple(
-    name for name in TrackerState.__struct_fields__ if name not in ("next_track_id", "class_names")
-)
+_SINGLE = ("next_track_id", "class_names", "surprise_diameters")
+PER_TRACK = tuple(name for name in TrackerState.__struct_fields__ if name not in _SINGLE)
 
 
 def empty_state() -> TrackerState:
@@ -56,8 +61,10 @@ def empty_state() -> TrackerState:
     return TrackerState(
         next_track_id=1,
         class_names=(),
+        surprise_diameters=0.0,
         track_ids=np.empty(0, np.int64),
         parent_ids=np.empty(0, np.int64),
+        generations=np.empty(0, np.int32),
         status=np.empty(0, np.uint8),
         hits=np.empty(0, np.int32),
         misses=np.empty(0, np.int32),
@@ -65,6 +72,7 @@ def empty_state() -> TrackerState:
         covariances=np.empty((0, 3), np.float32),
         box_offsets_px=np.empty((0, 4), np.float32),
         areas_px=np.empty(0, np.float32),
+        largest_areas_px=np.empty(0, np.float32),
         class_sums=np.empty((0, 0), np.float32),
         first_sequences=np.empty(0, np.int64),
         last_sequences=np.empty(0, np.int64),

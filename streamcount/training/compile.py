@@ -63,6 +63,7 @@ class Naming:
     name: str
     class_names: tuple[str, ...]
     abnormal: tuple[str, ...]
+    dead: tuple[str, ...]
     reference_class: int
     cell_diameter_um: float
     licence: str
@@ -239,6 +240,7 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
             threshold=0.3,
             relative_diameter=round(train.relative_diameters[i], 3),
             abnormal=name in naming.abnormal,
+            dead=name in naming.dead,
             color=PALETTE[i % len(PALETTE)],
             label=train.class_names[i] if train.class_names[i] != name else "",
         )

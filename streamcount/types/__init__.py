@@ -27,7 +27,7 @@ from streamcount.types.events import (
     WindowClosed,
 )
 from streamcount.types.frame import IDENTIFIER, Frame, FrameMetadata, Image
-from streamcount.types.tracks import Tracks, TrackStatus
+from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_divisions
 
 __all__ = [
     "IDENTIFIER",
@@ -46,6 +46,7 @@ __all__ = [
     "ClassChanged",
     "CountsUpdated",
     "Detections",
+    "Divisions",
     "Event",
     "Float32Array",
     "Frame",
@@ -54,8 +55,10 @@ __all__ = [
     "Image",
     "Int64Array",
     "ModelIdentity",
+    "Stage",
     "TrackStatus",
     "Tracks",
     "WindowClosed",
     "empty_detections",
+    "no_divisions",
 ]

@@ -18,13 +18,14 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     """Which detector said so: its name, the sha256 of what decides (model file, or settings), its classes.
 
     class_names: in the order of `Detections.class_probabilities`' columns.
-    abnormal: those of the classes that a biologist wants to be told of.
+    abnormal: those of the classes that a biologist wants to be told of. dead: those of dead cells.
     """
 
     name: str
     sha256: str
     class_names: tuple[str, ...]
     abnormal: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
 
 
 class Detections(msgspec.Struct, frozen=True, eq=False):

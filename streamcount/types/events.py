@@ -39,15 +39,25 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         subject = self.subject()
         return "/".join([*parts, subject] if subject else parts)
 
+    @property
+    def message_id(self) -> str:
+        """What repeats of one message share: the id, and of an event that may be told in stages also its stage."""
+        return self.event_id
+
 
 class CellEvent(Event, frozen=True, kw_only=True):
     """Something that happened to one cell.
 
     certainty: a provisional event is confirmed or retracted later under the same id.
     centroid_px: (y, x) at that frame. box_px: half-open (y0, x0, y1, x1).
+    parent_id: the mother's track id, 0 where no mother is known. generation: divisions known between this cell
+    and its first ancestor. birth_sequence: the frame in which its track begins.
     """
 
     track_id: int
+    parent_id: int = 0
+    generation: int = 0
+    birth_sequence: int = 0
     class_name: str
     centroid_px: tuple[float, float]
     box_px: tuple[float, float, float, float]
@@ -55,6 +65,10 @@ class CellEvent(Event, frozen=True, kw_only=True):
 
     def subject(self) -> str:
         return str(self.track_id)
+
+    @property
+    def message_id(self) -> str:
+        return f"{self.event_id}/{self.certainty}"
 
 
 class CellAppeared(CellEvent, frozen=True, kw_only=True, tag=True):
@@ -64,13 +78,23 @@ class CellAppeared(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class CellDivided(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A mother became two daughters. Announced in the vocabulary; no detector of divisions sends it yet."""
+    """A mother became two daughters; `sequence` is the first frame that shows them, the place is the mother's last.
+
+    Provisional at once, then confirmed when both daughters were seen often enough to trust, or retracted.
+    daughter_ids: their track ids, ascending.
+    """
 
     daughter_ids: tuple[int, ...]
 
 
 class CellDied(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell died in view. Announced in the vocabulary; no detector of deaths sends it yet."""
+    """A cell died in view; `sequence` is its last sighting, or the first frame in which it was told to be dead.
+
+    reason: "class" (the model's class says so), "shrank" (it got small, and was gone), "fragmented" (small pieces
+    are where it was), "vanished" (always in clear sight, and gone from one frame to the next).
+    """
+
+    reason: str
 
 
 class CellLeft(CellEvent, frozen=True, kw_only=True, tag=True):

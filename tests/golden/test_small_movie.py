@@ -1,7 +1,7 @@
 """A film drawn in code whose every event is known, from pixels to events.
 
 Four cells on 160 x 240 pixels, 16 frames: A crawls right; B enters from the left in frame 3; C drifts out
-over the bottom edge; D rests, and is gone from frame 9 on.
+over the bottom edge; D rests, and vanishes in frame 9.
 """
 
 from __future__ import annotations
@@ -67,5 +67,5 @@ def test_the_events_are_these(film):
         (2, "CellAppeared", 0, 3, False),
         (5, "CellAppeared", 3, 4, True),
         (8, "CellLeft", 5, 3, None),
-        (11, "CellLost", 8, 2, None),
+        (11, "CellDied", 8, 2, None),
     ]

@@ -152,9 +152,9 @@ def counted(events: list[AnyEvent], camera: str) -> set[int]:
 
 
 def without_repeats(events: list[AnyEvent]) -> dict[str, AnyEvent]:
-    """Events by id; equal ids must be equal events."""
+    """Events by what repeats share; equal messages must be equal events."""
     found: dict[str, AnyEvent] = {}
     for event in events:
-        known = found.setdefault(event.event_id, event)
-        assert known == event, f"two different events have the id {event.event_id}: {known} and {event}"
+        known = found.setdefault(event.message_id, event)
+        assert known == event, f"two different events are message {event.message_id}: {known} and {event}"
     return found

@@ -80,7 +80,7 @@ def test_twelve_random_kills_change_no_event(service: Service) -> None:
     expected = without_repeats([event for name in CAMERAS for event in service.by_library(name, "run-1")])
 
     def all_told(found: list[AnyEvent]) -> bool:
-        return len({event.event_id for event in found}) >= len(expected)
+        return len({event.message_id for event in found}) >= len(expected)
 
     events = service.events_until(all_told, timeout_s=120)
     assert without_repeats(events) == expected

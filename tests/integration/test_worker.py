@@ -83,7 +83,7 @@ def test_counts_event_for_event_as_the_library_does(service: Service) -> None:
     expected = without_repeats(
         [event for camera in ("smear", "nuclei") for event in service.by_library(camera, "run-1")]
     )
-    events = service.events_until(lambda found: len({event.event_id for event in found}) >= len(expected))
+    events = service.events_until(lambda found: len({event.message_id for event in found}) >= len(expected))
     assert without_repeats(events) == expected
     for camera in ("smear", "nuclei"):
         assert counted(events, camera) == set(range(40))

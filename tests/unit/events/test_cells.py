@@ -9,6 +9,7 @@ from streamcount.tracking import KalmanTracker
 from streamcount.types import (
     CellAbnormal,
     CellAppeared,
+    CellDied,
     CellLeft,
     CellLost,
     ClassChanged,
@@ -62,11 +63,77 @@ def test_a_cell_that_goes_out_over_the_edge_has_left():
 
 
 @pytest.mark.parametrize("column", [200, 392], ids=["in the middle", "at rest beside the edge"])
-def test_a_cell_that_is_gone_otherwise_is_lost(column):
-    every = told([seen(i, [(100, column)] if i < 5 else []) for i in range(10)])
-    assert kinds(every) == [(2, "CellAppeared"), (7, "CellLost")]
+def test_a_cell_in_clear_sight_that_is_suddenly_gone_has_died(column):
+    film = [seen(i, [(100, column)] if i < 5 else []) for i in range(10)]
+    every = told(film)
+    assert kinds(every) == [(2, "CellAppeared"), (7, "CellDied")]
+    event = every[1][1]
+    assert isinstance(event, CellDied)
+    assert (event.reason, event.sequence, event.birth_sequence) == ("vanished", 4, 0)
+    assert kinds(told(film, EventsConfig(vanished_sightings=0)))[1] == (7, "CellLost")
+    assert kinds(told(film, EventsConfig(vanished_sightings=6)))[1] == (7, "CellLost")
+
+
+def test_a_cell_that_was_often_missed_and_is_gone_is_lost():
+    film = [seen(i, [(100, 200)] if i in (0, 1, 2, 4, 6, 8) else []) for i in range(13)]
+    every = told(film)
+    assert kinds(every) == [(2, "CellAppeared"), (11, "CellLost")]
     assert isinstance(every[1][1], CellLost)
-    assert every[1][1].sequence == 4
+
+
+def test_a_cell_that_shrinks_and_is_gone_has_died_even_after_misses():
+    sizes = [20, 20, 20, None, 18, None, 14, None, 11, None, 9]
+    film = [
+        seen(i, [(100, 200)] if size else [], diameter=size or 20)
+        for i, size in enumerate([*sizes, None, None, None])
+    ]
+    [_, (sequence, event)] = told(film)
+    assert (sequence, event.kind, event.reason, event.sequence) == (13, "CellDied", "shrank", 10)
+
+
+def test_a_cell_that_shrinks_at_the_edge_has_left():
+    film = [seen(i, [(100, 395)] if i < 7 else [], diameter=20 - 2 * i) for i in range(10)]
+    assert kinds(told(film)) == [(2, "CellAppeared"), (9, "CellLeft")]
+
+
+def test_pieces_where_the_cell_was_mean_that_it_fell_apart():
+    whole = [(100, 200)]
+    pieces = [(95, 196), (104, 203), (97, 206)]
+    film = [seen(i, whole, diameter=30) for i in range(6)] + [
+        seen(i, pieces, diameter=6) for i in range(6, 10)
+    ]
+    died = [event for _, event in told(film) if event.kind == "CellDied"]
+    assert [(event.reason, event.sequence) for event in died] == [("fragmented", 5)]
+
+
+def test_a_cell_under_another_is_lost():
+    film = [
+        seen(i, [(100, 204), (100, 200)][: 2 - (i > 5)], diameter=[30, 20][: 2 - (i > 5)]) for i in range(10)
+    ]
+    assert [kind for _, kind in kinds(told(film))] == ["CellAppeared", "CellAppeared", "CellLost"]
+
+
+def test_where_many_cells_are_out_of_sight_none_has_died():
+    places = [(50, 30 * i) for i in range(1, 13)]
+    film = [seen(i, places if i < 6 else places[:6]) for i in range(10)]
+    every = [kind for _, kind in kinds(told(film))]
+    assert every.count("CellLost") == 6
+    assert "CellDied" not in every
+
+
+def test_a_cell_that_turns_to_a_dead_class_dies_once():
+    model = ModelIdentity("viability", "3" * 64, ("living", "dead"), (), ("dead",))
+    shares = [0.05] * 4 + [1.0] * 12
+    film = [seen(i, [(100, 100)] if i < 16 else [], odd=shares[min(i, 15)], model=model) for i in range(20)]
+    every = told(film)
+    assert [kind for _, kind in kinds(every)] == ["CellAppeared", "ClassChanged", "CellDied", "CellLost"]
+    assert (every[2][1].reason, every[2][1].class_name) == ("class", "dead")
+
+
+def test_a_cell_that_appears_dead_did_not_die_in_view():
+    model = ModelIdentity("viability", "3" * 64, ("living", "dead"), (), ("dead",))
+    film = [seen(i, [(100, 100)] if i < 16 else [], odd=1.0, model=model) for i in range(20)]
+    assert [kind for _, kind in kinds(told(film))] == ["CellAppeared", "CellLost"]
 
 
 def test_what_was_never_trusted_is_never_told_of():
@@ -113,6 +180,6 @@ def test_another_models_words_turn_no_cell():
         seen(i, [(100, 100)] if i < 9 else [], model=unknown) for i in range(4, 14)
     ]
     every = told(film)
-    assert [kind for _, kind in kinds(every)] == ["CellAppeared", "CellLost"]
+    assert [kind for _, kind in kinds(every)] == ["CellAppeared", "CellDied"]
     assert every[1][1].class_name == "a"
     assert MODEL.class_names == ("round", "odd")

@@ -176,7 +176,7 @@ def test_another_cameras_frames_are_refused(pipeline):
 
 def test_ids_of_a_film_are_unique(pipeline):
     _, results = feed(pipeline, wandering(80, 60, seed=9, miss=0.15))
-    ids = Counter(event.event_id for result in results for event in result.events)
+    ids = Counter(event.message_id for result in results for event in result.events)
     assert set(ids.values()) == {1}
     assert {"CellAppeared", "CellLeft", "CellLost", "CellAbnormal"} <= {name.split("/")[3] for name in ids}
 

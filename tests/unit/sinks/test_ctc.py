@@ -11,6 +11,7 @@ import tifffile
 from streamcount.detection import LabelsConfig
 from streamcount.errors import ConfigurationError, ModelError
 from streamcount.sinks.ctc import CtcWriter
+from streamcount.tracking import KalmanConfig
 from streamcount.types import Detections, Frame, Tracks, TrackStatus
 from tests.films import metadata
 
@@ -31,6 +32,7 @@ def tracks(detections: Detections, ids: list[int], parents: list[int] | None = N
         image_shape=detections.image_shape,
         track_ids=np.array(ids, np.int64),
         parent_ids=np.array(parents or [0] * number, np.int64),
+        generations=np.zeros(number, np.int32),
         centroids_px=detections.centroids_px,
         velocities_px=np.zeros((number, 2), np.float32),
         boxes_px=detections.boxes_px,
@@ -38,11 +40,56 @@ def tracks(detections: Detections, ids: list[int], parents: list[int] | None = N
         status=status,
         previous_status=status,
         detection_rows=np.arange(number),
+        sightings=np.ones(number, np.int32),
         first_sequences=np.zeros(number, np.int64),
         last_sequences=np.zeros(number, np.int64),
         first_seen_ns=np.zeros(number, np.int64),
         last_seen_ns=np.zeros(number, np.int64),
+        areas_px=detections.areas_px,
+        relative_areas=np.ones(number, np.float32),
     )
+
+
+def followed(folder: Path, films: list[list[tuple[float, float, float]]]) -> None:
+    """Write the CTC form of discs (y, x, diameter) in each frame, by the real tracker."""
+    tracker = KalmanConfig().build()
+    state = tracker.initial_state()
+    with CtcWriter(folder) as writer:
+        for sequence, cells in enumerate(films):
+            image = np.zeros((120, 200), np.uint16)
+            for value, (y, x, diameter) in enumerate(cells, 1):
+                ys, xs = np.ogrid[:120, :200]
+                image[(ys + 0.5 - y) ** 2 + (xs + 0.5 - x) ** 2 <= (diameter / 2) ** 2] = value
+            detections = LabelsConfig().build().detect(Frame(image, metadata(sequence)), labels=True)
+            state, tracks = tracker.update(state, detections, 0)
+            writer.write(sequence, detections, tracks)
+
+
+ONE, LEFT, RIGHT = [(60.0, 100.0, 30.0)], (60.0, 89.0, 21.0), (60.0, 111.0, 21.0)
+
+
+def table_of(folder: Path) -> list[str]:
+    return (folder / "res_track.txt").read_text().splitlines()
+
+
+def test_daughters_have_their_mother_for_a_parent(tmp_path: Path) -> None:
+    followed(tmp_path, [ONE] * 4 + [[LEFT, RIGHT]] * 4)
+    assert table_of(tmp_path) == ["1 0 3 0", "2 4 7 1", "3 4 7 1"]
+
+
+def test_a_division_that_was_none_leaves_the_mothers_label(tmp_path: Path) -> None:
+    followed(tmp_path, [ONE] * 4 + [[LEFT, RIGHT]] + [[RIGHT]] * 4)
+    assert table_of(tmp_path) == ["1 0 8 0", "2 4 4 0"]
+    for frame in range(4, 9):
+        mask = tifffile.imread(tmp_path / f"mask{frame:04d}.tif")
+        assert mask[60, 111] == 1
+        assert mask[60, 89] == (2 if frame == 4 else 0)
+
+
+def test_what_was_missed_meanwhile_goes_on_from_the_mother(tmp_path: Path) -> None:
+    # The survivor is out of sight in frame 5, and the other daughter from then on.
+    followed(tmp_path, [ONE] * 4 + [[LEFT, RIGHT], [], [RIGHT], [RIGHT], [RIGHT]])
+    assert table_of(tmp_path) == ["1 0 4 0", "2 4 4 0", "4 6 8 1"]
 
 
 def test_masks_and_table(tmp_path: Path) -> None:

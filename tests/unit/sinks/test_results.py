@@ -32,6 +32,8 @@ def tracks() -> Tracks:
     places = np.zeros((3, 2), np.float32)
     return Tracks(
         metadata=META, image_shape=(48, 64), track_ids=numbers + 7, parent_ids=numbers * 0,
+        generations=np.zeros(3, np.int32), sightings=np.ones(3, np.int32),
+        areas_px=np.ones(3, np.float32), relative_areas=np.ones(3, np.float32),
         centroids_px=places, velocities_px=places, boxes_px=np.zeros((3, 4), np.float32),
         class_ids=numbers * 0,
         status=np.array([TrackStatus.CONFIRMED, TrackStatus.TENTATIVE, TrackStatus.LOST], np.uint8),

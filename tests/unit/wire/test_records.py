@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streamcount.errors import FrameError
 from streamcount.pipeline import PipelineState
 from streamcount.tracking import KalmanConfig
-from streamcount.types import Detections, FrameMetadata, FramesMissing, ModelIdentity, Tracks
+from streamcount.types import Detections, Divisions, FrameMetadata, FramesMissing, ModelIdentity, Tracks
 from streamcount.wire import arrays, records
 
 META = FrameMetadata(camera_id="a", run_id="r", sequence=4, acquired_at_ns=123, pixel_size_um=0.5)
@@ -37,15 +37,24 @@ def detections(n: int, labels: bool = False, seed: int = 0) -> Detections:
 
 def tracks(n: int, seed: int = 0) -> Tracks:
     random = np.random.default_rng(seed)
-    shapes = {"centroids_px": (n, 2), "velocities_px": (n, 2), "boxes_px": (n, 4)}
+    shapes = {
+        "centroids_px": (n, 2),
+        "velocities_px": (n, 2),
+        "boxes_px": (n, 4),
+        "areas_px": n,
+        "relative_areas": n,
+    }
     columns: dict[str, Any] = {name: random.random(shape, np.float32) for name, shape in shapes.items()}
     for name in ("track_ids", "parent_ids", "class_ids", "detection_rows"):
         columns[name] = random.integers(-1, 2**62, n)
     for name in ("first_sequences", "last_sequences", "first_seen_ns", "last_seen_ns"):
         columns[name] = random.integers(0, 2**62, n)
+    for name in ("generations", "sightings"):
+        columns[name] = random.integers(0, 2**31, n).astype(np.int32)
     for name in ("status", "previous_status"):
         columns[name] = random.integers(0, 4, n).astype(np.uint8)
-    return Tracks(metadata=META, image_shape=(40, 60), **columns)
+    divisions = Divisions(np.array([3]), np.array([[4, 5]]), np.zeros(1, np.uint8))
+    return Tracks(metadata=META, image_shape=(40, 60), divisions=divisions, **columns)
 
 
 def assert_same(one: Any, other: Any) -> None:

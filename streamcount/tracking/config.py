@@ -1,0 +1,72 @@
+"""What the Kalman tracker can be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from streamcount.tracking.kalman import KalmanTracker
+
+
+class KalmanConfig(BaseModel):
+    """Settings of the Kalman tracker. Distances are in cell diameters, so they hold at any magnification."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["kalman"] = Field(default="kalman", description="Which tracker.")
+    confirm_hits: int = Field(
+        default=3, ge=1, le=100, description="Frames in a row that make a track trusted."
+    )
+    max_misses: int = Field(
+        default=2, ge=0, le=1000, description="Frames a trusted track may be out of sight."
+    )
+    max_gap_frames: int = Field(
+        default=30,
+        ge=0,
+        le=1000,
+        description="Frames nobody saw, in a row, after which no track is continued.",
+    )
+    gate_diameters: float = Field(
+        default=1.25,
+        gt=0,
+        le=20,
+        description="How far from its expected place a cell is looked for, in its diameters.",
+    )
+    max_cost: float = Field(
+        default=1.5, gt=0, le=10, description="What a link may cost; less links fewer doubtful pairs."
+    )
+    overlap_weight: float = Field(
+        default=0.5, ge=0, le=10, description="Cost of a box that does not overlap."
+    )
+    size_weight: float = Field(
+        default=0.25, ge=0, le=10, description="Cost of an area four times as large or small."
+    )
+    class_weight: float = Field(default=0.25, ge=0, le=10, description="Cost of a wholly different class.")
+    measurement_noise: float = Field(
+        default=0.05, gt=0, le=5, description="Error of a centroid, in diameters."
+    )
+    acceleration_noise: float = Field(
+        default=0.1, gt=0, le=5, description="Change of speed a frame, in diameters."
+    )
+    persistence: float = Field(default=0.95, ge=0, le=1, description="Share of the speed left a frame later.")
+
+    division_reach_diameters: float = Field(
+        default=2.0,
+        gt=0,
+        le=20,
+        description="How far from where a mother is expected her daughters may be, in her diameters.",
+    )
+    division_max_cost: float = Field(
+        default=7.0,
+        ge=0,
+        le=1000,
+        description="How badly two daughters may fit a mother; 0 finds no divisions.",
+    )
+
+    def build(self) -> KalmanTracker:
+        """The tracker."""
+        from streamcount.tracking.kalman import KalmanTracker
+
+        return KalmanTracker(self)
