@@ -36,9 +36,10 @@ class CtcWriter:
 
     All cells are in it, also those of tracks that are never confirmed, for a detection left out would be a cell
     missed. The form knows no gap within a track, so a track that was out of sight goes on under a new label, whose
-    parent is the old one. A division is in it from its first frame on, and taken back where it proves to be none: the
-    masks since then are written anew. A frame that could not be counted is an empty mask. Raises ConfigurationError where the
-    folder cannot be written or holds another run, and above 65,535 labels, which 16 bits cannot tell apart.
+    parent is the old one. A division is in it from its first frame on, and taken back where it proves to be none:
+    the masks since then are written anew. A frame that could not be counted is an empty mask. Raises
+    ConfigurationError where the folder cannot be written or holds another run, and above 65,535 labels, which 16
+    bits cannot tell apart.
     """
 
     def __init__(self, folder: Path) -> None:
