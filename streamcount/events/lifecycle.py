@@ -100,8 +100,8 @@ def lifecycle_page() -> str:
         [
             "# The life of a track",
             "",
-            "Made from the table in `streamcount/events/lifecycle.py` by `make docs`. How changes are decided, and what",
-            "the events mean: [tracking.md](tracking.md).",
+            "Made from the table in `streamcount/events/lifecycle.py` by `make docs`. How changes are decided, and",
+            "what the events mean: [tracking.md](tracking.md).",
             "",
             "```mermaid",
             "stateDiagram-v2",
