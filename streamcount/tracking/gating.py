@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 from streamcount.tracking.motion import Float64Array
 from streamcount.types import Int64Array
 
-# Up to so many pairs it is quicker to look at all that are about as high in the image than to build a tree.
-STRIP_PAIRS = 500_000
+# Bands are as high as the largest radius; where that is so many times the usual one, a tree finds pairs sooner.
+UNEVEN_RADII = 4.0
 
 
 def pairs_within(
@@ -22,23 +22,38 @@ def pairs_within(
     """
     if not len(points_px) or not len(targets_px):
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    by_y = np.argsort(targets_px[:, 0], kind="stable")
-    ys, xs = targets_px[by_y, 0], targets_px[by_y, 1]
-    firsts = np.searchsorted(ys, points_px[:, 0] - radii_px)
-    numbers = np.searchsorted(ys, points_px[:, 0] + radii_px, side="right") - firsts
-    ends = np.cumsum(numbers)
-    if int(ends[-1]) > STRIP_PAIRS:
+    height = max(float(radii_px.max()), 1e-3)
+    if height > UNEVEN_RADII * float(np.median(radii_px)):
         return _pairs_by_tree(points_px, radii_px, targets_px)
-    rows = np.repeat(np.arange(len(points_px)), numbers)
-    places = np.arange(int(ends[-1])) + (firsts - ends + numbers)[rows]
-    away_x = xs[places] - points_px[rows, 1]
-    beside = np.flatnonzero(np.abs(away_x) <= radii_px[rows])
-    rows, places, away_x = rows[beside], places[beside], away_x[beside]
-    distances = np.sqrt(np.square(away_x) + np.square(ys[places] - points_px[rows, 0]))
-    columns = by_y[places]
+    rows, columns = _beside(points_px, radii_px, targets_px, height)
+    distances = np.hypot(*(targets_px[columns] - points_px[rows]).T)
+    inside = distances <= radii_px[rows]
+    rows, columns, distances = rows[inside], columns[inside], distances[inside]
     order = np.argsort(rows * len(targets_px) + columns)
-    order = order[distances[order] <= radii_px[rows[order]]]
     return rows[order], columns[order], distances[order]
+
+
+def _beside(
+    points_px: Float64Array, radii_px: Float64Array, targets_px: Float64Array, height: float
+) -> tuple[Int64Array, Int64Array]:
+    """Pairs not farther apart in x than the radius, in the same band of the image or in the ones beside it.
+
+    The bands, laid one behind the other, make one line on which the targets are sorted.
+    """
+    left = min(float(targets_px[:, 1].min()), float((points_px[:, 1] - radii_px).min()))
+    right = max(float(targets_px[:, 1].max()), float((points_px[:, 1] + radii_px).max()))
+    length = right - left + 1.0
+    line = np.floor(targets_px[:, 0] / height) * length + (targets_px[:, 1] - left)
+    by_place = np.argsort(line, kind="stable")
+    line = line[by_place]
+    band = np.floor(points_px[:, 0] / height) + np.array([[-1.0], [0.0], [1.0]])
+    start = band * length + (points_px[:, 1] - radii_px - left)
+    firsts = np.searchsorted(line, start).ravel()
+    numbers = np.searchsorted(line, start + 2 * radii_px, side="right").ravel() - firsts
+    ends = np.cumsum(numbers)
+    owners = np.repeat(np.tile(np.arange(len(points_px)), 3), numbers)
+    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + numbers, numbers)
+    return owners, by_place[places]
 
 
 def _pairs_by_tree(

@@ -13,7 +13,7 @@ from streamcount.tracking.assignment import assign
 from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
 from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
-from streamcount.tracking.motion import Float64Array, MotionModel
+from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
 from streamcount.tracking.state import PER_TRACK, TrackerState, empty_state, with_classes
 from streamcount.types import Detections, Divisions, Int64Array, Tracks, TrackStatus
@@ -94,12 +94,12 @@ class KalmanTracker:
     def _predict(self, state: TrackerState, missed_frames: int) -> TrackerState:
         motion, covariances = self._motion_now(state).predict(
             state.motion.astype(np.float64),
-            state.covariances.astype(np.float64),
+            as_covariances(state.spreads),
             _diameters(state.areas_px),
             missed_frames + 1,
         )
         return msgspec.structs.replace(
-            state, motion=motion.astype(np.float32), covariances=covariances.astype(np.float32)
+            state, motion=motion.astype(np.float32), spreads=as_spreads(covariances)
         )
 
     def _motion_now(self, state: TrackerState) -> MotionModel:
@@ -189,13 +189,14 @@ class KalmanTracker:
         areas = predicted.areas_px.copy()
         areas[rows] += np.float32(AREA_SHARE) * (detections.areas_px[found] - areas[rows])
         largest = np.maximum(predicted.largest_areas_px, areas)
-        motion, covariances = predicted.motion.copy(), predicted.covariances.copy()
-        motion[rows], covariances[rows] = self._motion.correct(
+        motion, spreads = predicted.motion.copy(), predicted.spreads.copy()
+        motion[rows], covariances = self._motion.correct(
             motion[rows].astype(np.float64),
-            covariances[rows].astype(np.float64),
+            as_covariances(predicted.spreads[rows]),
             centroids,
             _diameters(areas[rows]),
         )
+        spreads[rows] = as_spreads(covariances)
         offsets = predicted.box_offsets_px.copy()
         offsets[rows] = detections.boxes_px[found] - _twice(detections.centroids_px[found])
         sums = predicted.class_sums.copy()
@@ -213,7 +214,7 @@ class KalmanTracker:
             hits=hits,
             misses=misses,
             motion=motion,
-            covariances=covariances,
+            spreads=spreads,
             box_offsets_px=offsets,
             areas_px=areas,
             largest_areas_px=largest,
@@ -262,8 +263,8 @@ class KalmanTracker:
             hits=np.ones(number, np.int32),
             misses=np.zeros(number, np.int32),
             motion=np.concatenate([centroids, np.zeros_like(centroids)], axis=1).astype(np.float32),
-            covariances=self._motion.start(_diameters(areas)).astype(np.float32),
-            box_offsets_px=(detections.boxes_px[found] - _twice(centroids)).astype(np.float32),
+            spreads=as_spreads(self._motion.start(_diameters(areas))),
+            box_offsets_px=(detections.boxes_px[found] - _twice(centroids)).astype(np.float16),
             areas_px=areas,
             largest_areas_px=areas,
             class_sums=detections.class_probabilities[found].astype(np.float32),

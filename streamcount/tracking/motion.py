@@ -17,6 +17,23 @@ from numpy.typing import NDArray
 Float64Array: TypeAlias = NDArray[np.float64]
 
 
+def as_spreads(covariances: Float64Array) -> NDArray[np.float16]:
+    """(N, 3) standard deviations of position and velocity, and their correlation, for keeping; see `as_covariances`.
+
+    In half precision: a part in two thousand of an uncertainty is nothing. Variances would not fit into it.
+    """
+    a, b, c = covariances.T
+    deviations = np.sqrt(a * c)
+    correlation = np.divide(b, deviations, out=np.zeros_like(b), where=deviations > 0)
+    return np.stack([np.sqrt(a), np.sqrt(c), correlation], axis=1).astype(np.float16)
+
+
+def as_covariances(spreads: NDArray[np.float16]) -> Float64Array:
+    """(N, 3) variance of position, covariance, and variance of velocity."""
+    position, velocity, correlation = spreads.astype(np.float64).T
+    return np.stack([position * position, correlation * position * velocity, velocity * velocity], axis=1)
+
+
 @dataclass(frozen=True)
 class MotionModel:
     """Noise in cell diameters, so that it holds at any magnification.

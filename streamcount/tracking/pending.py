@@ -14,7 +14,7 @@ ALLOWED_MISSES = 1
 # A mother whose division was none goes on as the daughter that is left; the rest of her is her own.
 _OF_SURVIVOR = (
     "motion",
-    "covariances",
+    "spreads",
     "box_offsets_px",
     "areas_px",
     "misses",

@@ -10,7 +10,7 @@ from streamcount.types import Float32Array, Int64Array
 
 
 class TrackerState(msgspec.Struct, frozen=True, eq=False):
-    """N living tracks, in ascending order of id. Stored as float32, computed with in float64.
+    """N living tracks, in ascending order of id. Computed with in float64.
 
     next_track_id: the id that the next new track gets, from 1.
     class_names: the classes that the columns of `class_sums` stand for.
@@ -21,8 +21,8 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     hits: (N,) int32, frames in which the track was seen.
     misses: (N,) int32, frames looked at in vain since it was last seen.
     motion: (N, 4) float32, filtered (y, x, vy, vx), pixels and pixels per frame.
-    covariances: (N, 3) float32, variance of position, covariance, variance of velocity; the same for both
-    axes. box_offsets_px: (N, 4) float32, the last seen box less the centroid (y0, x0, y1, x1). areas_px:
+    spreads: (N, 3) float16, standard deviations of position and velocity and their correlation; the same for
+    both axes. box_offsets_px: (N, 4) float16, the last seen box less the centroid (y0, x0, y1, x1). areas_px:
     (N,) float32, smoothed area. largest_areas_px: (N,) float32, its largest so far. class_sums: (N, C)
     float32, class probabilities summed over the track's life. first_sequences, last_sequences,
     first_seen_ns, last_seen_ns: (N,) int64, as in Tracks.
@@ -38,8 +38,8 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     hits: NDArray[np.int32]
     misses: NDArray[np.int32]
     motion: Float32Array
-    covariances: Float32Array
-    box_offsets_px: Float32Array
+    spreads: NDArray[np.float16]
+    box_offsets_px: NDArray[np.float16]
     areas_px: Float32Array
     largest_areas_px: Float32Array
     class_sums: Float32Array
@@ -69,8 +69,8 @@ def empty_state() -> TrackerState:
         hits=np.empty(0, np.int32),
         misses=np.empty(0, np.int32),
         motion=np.empty((0, 4), np.float32),
-        covariances=np.empty((0, 3), np.float32),
-        box_offsets_px=np.empty((0, 4), np.float32),
+        spreads=np.empty((0, 3), np.float16),
+        box_offsets_px=np.empty((0, 4), np.float16),
         areas_px=np.empty(0, np.float32),
         largest_areas_px=np.empty(0, np.float32),
         class_sums=np.empty((0, 0), np.float32),

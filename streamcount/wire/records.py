@@ -59,7 +59,7 @@ def decode_tracks(data: bytes) -> TracksRecord:
 
 def encode_state(state: PipelineState) -> bytes:
     """All that must survive a crash of one camera's run."""
-    return bytes([STATE_VERSION]) + arrays.encode(state)
+    return bytes([STATE_VERSION]) + arrays.encode(state, packed=True)
 
 
 def decode_state(data: bytes) -> PipelineState:

@@ -7,11 +7,12 @@ from streamcount.tracking import gating
 from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
 
 
-@pytest.mark.parametrize("strip_pairs", [0, gating.STRIP_PAIRS], ids=["tree", "strips"])
-def test_pairs_are_those_within_each_points_own_radius(strip_pairs, monkeypatch):
-    monkeypatch.setattr(gating, "STRIP_PAIRS", strip_pairs)
+@pytest.mark.parametrize("uneven", [0.0, np.inf], ids=["tree", "bands"])
+@pytest.mark.parametrize("least", [0, -500])
+def test_pairs_are_those_within_each_points_own_radius(uneven, least, monkeypatch):
+    monkeypatch.setattr(gating, "UNEVEN_RADII", uneven)
     rng = np.random.default_rng(0)
-    points, targets = rng.uniform(0, 100, (60, 2)), rng.uniform(0, 100, (70, 2))
+    points, targets = rng.uniform(least, 100, (60, 2)), rng.uniform(least, 100, (70, 2))
     radii = rng.choice([1.0, 7.0, 30.0, 200.0], 60)
     rows, columns, distances = pairs_within(points, radii, targets)
     all_distances = np.linalg.norm(points[:, None] - targets[None], axis=2)

@@ -17,6 +17,12 @@ from streamcount.types import Detections, Divisions, FrameMetadata, FramesMissin
 from streamcount.wire import arrays, records
 
 META = FrameMetadata(camera_id="a", run_id="r", sequence=4, acquired_at_ns=123, pixel_size_um=0.5)
+
+
+class Holder(msgspec.Struct, eq=False):
+    array: np.ndarray[Any, Any]
+
+
 MODEL = ModelIdentity("m", "0" * 64, ("red", "white"), ("white",))
 
 
@@ -213,3 +219,37 @@ def test_big_endian_arrays_are_written_little_endian():
     value = msgspec.structs.replace(detections(2), areas_px=np.array([1, 2], ">f4"))
     back = arrays.decode(arrays.encode(value), Detections)
     np.testing.assert_array_equal(back.areas_px, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.empty(0, np.int64),
+        np.full(5, -3, np.int32),
+        np.arange(-100, 100, dtype=np.int64),
+        np.array([0, 70_000, 5], np.int64),
+        np.array([0, 2**31, 5], np.int64),
+        np.array([-(2**62), 2**62, 3], np.int64),
+        np.repeat(np.array([10**18, 10**18 + 10**13, -5]), 400),
+        np.arange(1000, dtype=np.int64) % 300 * 10**15,
+        np.array([True, False, True]),
+        np.array([7, 255], np.uint8),
+        np.array([[1, 2], [3, 900]], np.int16),
+        np.array([2**63 + 5, 2**63], np.uint64),
+        np.array([1.5, -2.25], np.float16),
+        np.linspace(0, 1, 7, dtype=np.float32),
+    ],
+    ids=str,
+)
+def test_packed_arrays_come_back_the_same(array) -> None:
+    data = arrays.encode(Holder(array), packed=True)
+    back = arrays.decode(data, Holder).array
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+    assert not back.flags.writeable
+    assert len(data) <= array.nbytes + 60
+
+
+def test_integers_that_differ_little_take_little_room() -> None:
+    ids = np.arange(1_000_000, 1_001_000)
+    assert len(arrays.encode(Holder(ids), packed=True)) < 0.3 * ids.nbytes
