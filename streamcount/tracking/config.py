@@ -22,6 +22,13 @@ class KalmanConfig(BaseModel):
     max_misses: int = Field(
         default=2, ge=0, le=1000, description="Frames a trusted track may be out of sight."
     )
+    max_unseen_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e7,
+        description="Seconds that a trusted track may be out of sight, in place of max_misses; it holds at any "
+        "frame rate.",
+    )
     max_gap_frames: int = Field(
         default=30,
         ge=0,
@@ -33,6 +40,16 @@ class KalmanConfig(BaseModel):
         gt=0,
         le=20,
         description="How far from its expected place a cell is looked for, in its diameters.",
+    )
+    max_speed_um_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="How fast a cell can be, µm/s; nothing farther is looked at. Needs the frames' pixel size, and "
+        "holds at any magnification and frame rate.",
+    )
+    remove_stage_drift: bool = Field(
+        default=True, description="Whether a shift that all cells have in common is taken for the stage's."
     )
     max_cost: float = Field(
         default=1.5, gt=0, le=10, description="What a link may cost; less links fewer doubtful pairs."

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.tracking.gating import pairs_within
+from streamcount.tracking.gating import diameters_of, pairs_within
 from streamcount.tracking.motion import Float64Array
 from streamcount.types import Int64Array
 
@@ -71,7 +71,7 @@ def find_births(mothers: Mothers, cells: Cells, reach_diameters: float, max_cost
     free = np.flatnonzero(cells.free)
     if not len(free) or not len(mothers.linked):
         return _none()
-    reach_px = reach_diameters * _diameters(mothers.areas_px)
+    reach_px = reach_diameters * diameters_of(mothers.areas_px)
     near, ranks, _ = pairs_within(mothers.places_px, reach_px, cells.centroids_px[free])
     one_linked = mothers.linked[near] >= 0
     both_free = _pairs_of_same(near[~one_linked], ranks[~one_linked])
@@ -94,9 +94,9 @@ def division_costs(
     areas_px, total = np.maximum(areas_px, 1.0), area + other_area
     # Of daughters that grew apart unequally the mass stays in the middle.
     middle = (one * area[:, None] + other * other_area[:, None]) / total[:, None]
-    size = np.maximum(_diameters(areas_px), _diameters(total))
+    size = np.maximum(diameters_of(areas_px), diameters_of(total))
     off = np.hypot(*(middle - places_px).T) / size
-    apart = np.hypot(*(one - other).T) / _diameters(total / 2)
+    apart = np.hypot(*(one - other).T) / diameters_of(total / 2)
     too_near_or_far = np.maximum(np.maximum(NEAREST_APART - apart, apart - FARTHEST_APART), 0.0)
     stayed = np.minimum(np.hypot(*(one - places_px).T), np.hypot(*(other - places_px).T)) / size
     share = np.maximum(area, other_area) / areas_px
@@ -141,8 +141,3 @@ def _exclusive(costs: Float64Array, who: Int64Array, first: Int64Array, second: 
 
 def _none() -> Births:
     return Births(np.empty(0, np.int64), np.empty((0, 2), np.int64))
-
-
-def _diameters(areas_px: Float64Array) -> Float64Array:
-    result: Float64Array = np.sqrt(np.maximum(areas_px, np.pi / 4) * (4 / np.pi))
-    return result

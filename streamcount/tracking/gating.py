@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -106,3 +108,14 @@ def class_difference(sums: Float64Array, probabilities: NDArray[np.floating]) ->
     means = sums / np.maximum(weights, 1e-9)[:, None]
     result: Float64Array = np.where(weights > 0, 1.0 - np.minimum(means, probabilities).sum(axis=1), 0.0)
     return np.maximum(result, 0.0)
+
+
+def diameters_of(areas_px: NDArray[np.floating]) -> Float64Array:
+    """Diameters of discs of these areas, at least one pixel."""
+    result: Float64Array = np.sqrt(np.maximum(areas_px.astype(np.float64), np.pi / 4) * (4 / np.pi))
+    return result
+
+
+def twice(points: NDArray[Any]) -> NDArray[Any]:
+    """(N, 4) each point (N, 2) beside itself: for both corners of a box."""
+    return np.concatenate([points, points], axis=1)

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.tracking.assignment import assign
 from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
-from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
-from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads
+from streamcount.tracking.drift import common_shift
+from streamcount.tracking.gating import diameters_of, twice
+from streamcount.tracking.linking import link, surprise_of
+from streamcount.tracking.motion import MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
 from streamcount.tracking.state import PER_TRACK, TrackerState, empty_state, with_classes
 from streamcount.types import Detections, Divisions, Int64Array, Tracks, TrackStatus
 
-# The gate of a cell that is out of sight widens as a random walk does, but no further than this.
-WIDEST_GATE = 2.0
-# A cell out of sight is looked for within so many times the usual surprise, but at least this far, in diameters.
-USUAL_SURPRISES, LEAST_GATE = 8.0, 0.6
 # A change of velocity, in usual surprises, and its bounds in diameters.
 ACCELERATION_SURPRISES, ACCELERATIONS = 1.5, (0.02, 0.5)
-# The usual surprise follows a frame with n links by n / (n + this) of a tenth.
-SURPRISE_SHARE, SURPRISE_LINKS = 0.1, 10
-# What is more than so many times larger or smaller is not the same cell.
-LARGEST_CHANGE = 6.0
 # Share of a newly seen area in the smoothed one.
 AREA_SHARE = 0.5
 
@@ -62,8 +54,8 @@ class KalmanTracker:
         order = _canonical_order(detections)
         if missed_frames > self.config.max_gap_frames:
             return self._start_anew(state, detections, order)
-        predicted = self._predict(state, missed_frames)
-        rows, ranks = self._link(predicted, detections, order)
+        predicted = self._on_stage(self._predict(state, missed_frames), detections)
+        rows, ranks = link(self.config, predicted, detections, order)
         births = self._divide(predicted, detections, order, (rows, ranks))
         faithful = ~np.isin(rows, births.mothers)
         rows, ranks = rows[faithful], ranks[faithful]
@@ -95,12 +87,26 @@ class KalmanTracker:
         motion, covariances = self._motion_now(state).predict(
             state.motion.astype(np.float64),
             as_covariances(state.spreads),
-            _diameters(state.areas_px),
+            diameters_of(state.areas_px),
             missed_frames + 1,
         )
         return msgspec.structs.replace(
             state, motion=motion.astype(np.float32), spreads=as_spreads(covariances)
         )
+
+    def _on_stage(self, predicted: TrackerState, detections: Detections) -> TrackerState:
+        """The predictions, moved by what the stage has moved."""
+        if not self.config.remove_stage_drift or not len(predicted):
+            return predicted
+        trusted = np.flatnonzero(predicted.status == TrackStatus.CONFIRMED)
+        usual_px = float(np.median(diameters_of(predicted.areas_px)))
+        places = predicted.motion[trusted, :2].astype(np.float64)
+        shift = common_shift(places, detections.centroids_px.astype(np.float64), usual_px)
+        if not shift.any():
+            return predicted
+        motion = predicted.motion.copy()
+        motion[:, :2] += shift.astype(np.float32)
+        return msgspec.structs.replace(predicted, motion=motion)
 
     def _motion_now(self, state: TrackerState) -> MotionModel:
         """The motion model with its noise fitted to what these cells do."""
@@ -109,46 +115,6 @@ class KalmanTracker:
         least, most = ACCELERATIONS
         noise = min(max(ACCELERATION_SURPRISES * state.surprise_diameters, least), most)
         return replace(self._motion, acceleration=noise)
-
-    def _gates(self, predicted: TrackerState, sequence: int) -> Float64Array:
-        """(N,) how far from where it is expected each track is looked for, pixels."""
-        unseen = np.sqrt(np.maximum(sequence - predicted.last_sequences, 1))
-        gates = self.config.gate_diameters * np.minimum(unseen, WIDEST_GATE)
-        surprise = predicted.surprise_diameters
-        if surprise:
-            usual = np.maximum(USUAL_SURPRISES * surprise * unseen, LEAST_GATE)
-            gates = np.where(unseen > 1, np.minimum(gates, usual), gates)
-        result: Float64Array = gates * _diameters(predicted.areas_px)
-        return result
-
-    def _link(
-        self, predicted: TrackerState, detections: Detections, order: Int64Array
-    ) -> tuple[Int64Array, Int64Array]:
-        """Rows of tracks and ranks (positions in `order`) of detections that belong together."""
-        config = self.config
-        radii = self._gates(predicted, detections.metadata.sequence)
-        points = predicted.motion[:, :2].astype(np.float64)
-        # A mother who divides waits for her daughters' proof, and is nothing that is seen.
-        able = np.flatnonzero(predicted.status != TrackStatus.DIVIDING)
-        rows, ranks, distances = pairs_within(
-            points[able], radii[able], detections.centroids_px[order].astype(np.float64)
-        )
-        rows = able[rows]
-        found = order[ranks]
-        boxes = predicted.box_offsets_px[rows].astype(np.float64) + _twice(points[rows])
-        costs = np.square(distances / radii[rows])
-        costs += config.overlap_weight * (
-            1.0 - overlaps(boxes, detections.boxes_px[found].astype(np.float64))
-        )
-        costs += config.size_weight * size_difference(
-            predicted.areas_px[rows].astype(np.float64), detections.areas_px[found].astype(np.float64)
-        )
-        costs += config.class_weight * class_difference(
-            predicted.class_sums[rows].astype(np.float64), detections.class_probabilities[found]
-        )
-        change = predicted.areas_px[rows] / np.maximum(detections.areas_px[found], 1e-6)
-        costs[np.maximum(change, 1 / np.maximum(change, 1e-6)) > LARGEST_CHANGE] = np.inf
-        return assign(rows, ranks, costs, config.max_cost)
 
     def _divide(
         self,
@@ -194,11 +160,11 @@ class KalmanTracker:
             motion[rows].astype(np.float64),
             as_covariances(predicted.spreads[rows]),
             centroids,
-            _diameters(areas[rows]),
+            diameters_of(areas[rows]),
         )
         spreads[rows] = as_spreads(covariances)
         offsets = predicted.box_offsets_px.copy()
-        offsets[rows] = detections.boxes_px[found] - _twice(detections.centroids_px[found])
+        offsets[rows] = detections.boxes_px[found] - twice(detections.centroids_px[found])
         sums = predicted.class_sums.copy()
         sums[rows] += detections.class_probabilities[found]
         hits, misses = predicted.hits.copy(), predicted.misses + np.int32(1)
@@ -209,8 +175,8 @@ class KalmanTracker:
         last_seen_ns[rows] = detections.metadata.acquired_at_ns
         return msgspec.structs.replace(
             predicted,
-            surprise_diameters=_surprise(predicted, rows, centroids, detections.metadata.sequence),
-            status=self._next_status(predicted, seen >= 0, hits, misses),
+            surprise_diameters=surprise_of(predicted, rows, centroids, detections.metadata.sequence),
+            status=self._next_status(predicted, seen >= 0, hits, misses, detections.metadata.acquired_at_ns),
             hits=hits,
             misses=misses,
             motion=motion,
@@ -229,10 +195,15 @@ class KalmanTracker:
         seen: NDArray[np.bool_],
         hits: NDArray[np.int32],
         misses: NDArray[np.int32],
+        now_ns: int,
     ) -> NDArray[np.uint8]:
         """Statuses after a look, but for daughters on probation and their mothers, who stay as they are."""
         tentative = before.status == TrackStatus.TENTATIVE
-        over = tentative | (misses > self.config.max_misses)
+        longest_s = self.config.max_unseen_s
+        if longest_s is None:
+            over = tentative | (misses > self.config.max_misses)
+        else:
+            over = tentative | (now_ns - before.last_seen_ns > longest_s * 1e9)
         result = np.where(over, np.uint8(TrackStatus.ENDED), np.uint8(TrackStatus.LOST))
         result[seen] = TrackStatus.CONFIRMED
         result[seen & tentative & (hits < self.config.confirm_hits)] = TrackStatus.TENTATIVE
@@ -263,8 +234,8 @@ class KalmanTracker:
             hits=np.ones(number, np.int32),
             misses=np.zeros(number, np.int32),
             motion=np.concatenate([centroids, np.zeros_like(centroids)], axis=1).astype(np.float32),
-            spreads=as_spreads(self._motion.start(_diameters(areas))),
-            box_offsets_px=(detections.boxes_px[found] - _twice(centroids)).astype(np.float16),
+            spreads=as_spreads(self._motion.start(diameters_of(areas))),
+            box_offsets_px=(detections.boxes_px[found] - twice(centroids)).astype(np.float16),
             areas_px=areas,
             largest_areas_px=areas,
             class_sums=detections.class_probabilities[found].astype(np.float32),
@@ -301,30 +272,6 @@ def _canonical_order(detections: Detections) -> Int64Array:
     return np.lexsort(keys).astype(np.int64)
 
 
-def _diameters(areas_px: NDArray[np.floating]) -> Float64Array:
-    """Diameters of discs of these areas, at least one pixel."""
-    result: Float64Array = np.sqrt(np.maximum(areas_px.astype(np.float64), np.pi / 4) * (4 / np.pi))
-    return result
-
-
-def _twice(points: NDArray[Any]) -> NDArray[Any]:
-    """(N, 4) each point (N, 2) beside itself: for both corners of a box."""
-    return np.concatenate([points, points], axis=1)
-
-
-def _surprise(predicted: TrackerState, rows: Int64Array, centroids_px: Float64Array, sequence: int) -> float:
-    """The running median of how far from where they were expected cells are seen, in diameters."""
-    steady = (predicted.hits[rows] > 1) & (predicted.last_sequences[rows] == sequence - 1)
-    number = int(steady.sum())
-    if not number:
-        return predicted.surprise_diameters
-    rows = rows[steady]
-    away = np.hypot(*(centroids_px[steady] - predicted.motion[rows, :2]).T)
-    median = float(np.median(away / _diameters(predicted.areas_px[rows])))
-    before = predicted.surprise_diameters or median
-    return before + SURPRISE_SHARE * number / (number + SURPRISE_LINKS) * (median - before)
-
-
 def _joined(old: TrackerState, new: TrackerState) -> TrackerState:
     if not len(new):
         return old
@@ -350,7 +297,7 @@ def _as_tracks(
     seen = detection_rows >= 0
     found = detection_rows[seen]
     centroids = state.motion[:, :2].copy()
-    boxes = state.box_offsets_px + _twice(centroids)
+    boxes = state.box_offsets_px + twice(centroids)
     centroids[seen] = detections.centroids_px[found]
     boxes[seen] = detections.boxes_px[found]
     classes = np.argmax(state.class_sums, axis=1) if state.class_sums.size else np.zeros(len(state), np.int64)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -133,3 +134,22 @@ def test_an_empty_film():
     state, every = follow([seen(0, []), seen(1, [])])
     assert len(state) == 0
     assert all(len(tracks) == 0 for tracks in every)
+
+
+def test_seconds_out_of_sight_hold_at_any_frame_rate():
+    present = (1, 1, 1, 0, 0, 0, 0, 1)
+    _, every = follow(one_cell(*present, speed=0), KalmanConfig(max_unseen_s=4.5))
+    assert every[-1].track_ids.tolist() == [1]
+    _, every = follow(one_cell(*present, speed=0), KalmanConfig(max_unseen_s=3.5))
+    assert every[-1].track_ids.tolist() == [2]
+
+
+@pytest.mark.parametrize(("speed_um_s", "linked"), [(2.0, False), (6.0, True)])
+def test_no_cell_is_faster_than_it_can_be(speed_um_s, linked):
+    film = [seen(i, [(100, 100 + (15 if i == 4 else 0))]) for i in range(5)]
+    film = [
+        msgspec.structs.replace(frame, metadata=msgspec.structs.replace(frame.metadata, pixel_size_um=0.5))
+        for frame in film
+    ]
+    _, every = follow(film, KalmanConfig(max_speed_um_s=speed_um_s))
+    assert (every[-1].track_ids.tolist() == [1]) is linked

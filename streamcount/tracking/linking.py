@@ -1,0 +1,91 @@
+"""Which detection is which track's: how far each is looked for, what a pair costs, and the cheapest set of pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamcount.tracking.assignment import assign
+from streamcount.tracking.config import KalmanConfig
+from streamcount.tracking.gating import (
+    class_difference,
+    diameters_of,
+    overlaps,
+    pairs_within,
+    size_difference,
+    twice,
+)
+from streamcount.tracking.motion import Float64Array
+from streamcount.tracking.state import TrackerState
+from streamcount.types import Detections, FrameMetadata, Int64Array, TrackStatus
+
+# The gate of a cell that is out of sight widens as a random walk does, but no further than this.
+WIDEST_GATE = 2.0
+# A cell out of sight is looked for within so many times the usual surprise, but at least this far, in diameters.
+USUAL_SURPRISES, LEAST_GATE = 8.0, 0.6
+# The usual surprise follows a frame with n links by n / (n + this) of a tenth.
+SURPRISE_SHARE, SURPRISE_LINKS = 0.1, 10
+# What is more than so many times larger or smaller is not the same cell.
+LARGEST_CHANGE = 6.0
+# How much a centroid moves at rest because the outline changes, in diameters.
+SHAPE_CHANGE = 0.25
+
+
+def gates_px(config: KalmanConfig, predicted: TrackerState, metadata: FrameMetadata) -> Float64Array:
+    """(N,) how far from where it is expected each track is looked for, pixels."""
+    sequence = metadata.sequence
+    unseen = np.sqrt(np.maximum(sequence - predicted.last_sequences, 1))
+    gates = config.gate_diameters * np.minimum(unseen, WIDEST_GATE)
+    surprise = predicted.surprise_diameters
+    if surprise:
+        usual = np.maximum(USUAL_SURPRISES * surprise * unseen, LEAST_GATE)
+        gates = np.where(unseen > 1, np.minimum(gates, usual), gates)
+    diameters = diameters_of(predicted.areas_px)
+    result: Float64Array = gates * diameters
+    if config.max_speed_um_s is not None and metadata.pixel_size_um:
+        seconds = (metadata.acquired_at_ns - predicted.last_seen_ns) * 1e-9
+        farthest = config.max_speed_um_s * np.maximum(seconds, 0.0) / metadata.pixel_size_um
+        # A cell at rest is not found at the very same place either.
+        result = np.minimum(result, farthest + SHAPE_CHANGE * diameters)
+    return result
+
+
+def link(
+    config: KalmanConfig, predicted: TrackerState, detections: Detections, order: Int64Array
+) -> tuple[Int64Array, Int64Array]:
+    """Rows of tracks and ranks (positions in `order`) of detections that belong together."""
+    radii = gates_px(config, predicted, detections.metadata)
+    points = predicted.motion[:, :2].astype(np.float64)
+    # A mother who divides waits for her daughters' proof, and is nothing that is seen.
+    able = np.flatnonzero(predicted.status != TrackStatus.DIVIDING)
+    rows, ranks, distances = pairs_within(
+        points[able], radii[able], detections.centroids_px[order].astype(np.float64)
+    )
+    rows = able[rows]
+    found = order[ranks]
+    boxes = predicted.box_offsets_px[rows].astype(np.float64) + twice(points[rows])
+    costs = np.square(distances / radii[rows])
+    costs += config.overlap_weight * (1.0 - overlaps(boxes, detections.boxes_px[found].astype(np.float64)))
+    costs += config.size_weight * size_difference(
+        predicted.areas_px[rows].astype(np.float64), detections.areas_px[found].astype(np.float64)
+    )
+    costs += config.class_weight * class_difference(
+        predicted.class_sums[rows].astype(np.float64), detections.class_probabilities[found]
+    )
+    change = predicted.areas_px[rows] / np.maximum(detections.areas_px[found], 1e-6)
+    costs[np.maximum(change, 1 / np.maximum(change, 1e-6)) > LARGEST_CHANGE] = np.inf
+    return assign(rows, ranks, costs, config.max_cost)
+
+
+def surprise_of(
+    predicted: TrackerState, rows: Int64Array, centroids_px: Float64Array, sequence: int
+) -> float:
+    """The running median of how far from where they were expected cells are seen, in diameters."""
+    steady = (predicted.hits[rows] > 1) & (predicted.last_sequences[rows] == sequence - 1)
+    number = int(steady.sum())
+    if not number:
+        return predicted.surprise_diameters
+    rows = rows[steady]
+    away = np.hypot(*(centroids_px[steady] - predicted.motion[rows, :2]).T)
+    median = float(np.median(away / diameters_of(predicted.areas_px[rows])))
+    before = predicted.surprise_diameters or median
+    return before + SURPRISE_SHARE * number / (number + SURPRISE_LINKS) * (median - before)
