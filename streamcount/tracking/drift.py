@@ -54,7 +54,7 @@ def _peak(away: Float64Array, diameter_px: float) -> Float64Array:
     for axis in (0, 1):
         smooth = smooth + np.roll(smooth, 1, axis) + np.roll(smooth, -1, axis)
     best = np.array(np.unravel_index(int(smooth.argmax()), smooth.shape))
-    peak: Float64Array = (best - half + 0.5) * BIN * diameter_px
+    peak: Float64Array = np.asarray((best - half + 0.5) * BIN * diameter_px, np.float64)
     return peak
 
 
