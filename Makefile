@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.12 python3.11 python3.13; do \
 	&& { command -v "$$name"; break; }; done)
 CODE := streamcount tests bench
 
-.PHONY: help demo test lint types bench wheel docs pins clean
+.PHONY: help demo test lint types bench score wheel docs pins clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ types: $(VENV)/dev.stamp ## The type checker only.
 
 bench: $(VENV)/dev.stamp ## Measure: each stage, frames a second and latency through Kafka, memory.
 	$(BIN)/python -m bench $(ARGS)
+
+score: $(VENV)/dev.stamp ## Follow fifteen simulated films and score them against their truth, beside the bars.
+	$(BIN)/python -m bench.trial $(ARGS)
 
 wheel: $(VENV)/dev.stamp ## Build dist/*.whl, models inside.
 	$(BIN)/python -m hatchling build -t wheel -d dist

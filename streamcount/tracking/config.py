@@ -17,7 +17,10 @@ class KalmanConfig(BaseModel):
 
     kind: Literal["kalman"] = Field(default="kalman", description="Which tracker.")
     confirm_hits: int = Field(
-        default=3, ge=1, le=100, description="Frames in a row that make a track trusted."
+        default=3,
+        ge=1,
+        le=100,
+        description="Sightings that make a track trusted; one miss in a row is forgiven.",
     )
     max_misses: int = Field(
         default=2, ge=0, le=1000, description="Frames a trusted track may be out of sight."

@@ -30,7 +30,7 @@ STAYED, STAYED_SCATTER = 0.25, 0.10
 # A daughter of more than this share of her mother's area costs, and the more, the larger she is.
 LARGEST_SHARE, SHARE_SCATTER = 0.70, 0.12
 # Daughters' centres are about so far apart, in diameters of one daughter: side by side, or somewhat more.
-NEAREST_APART, FARTHEST_APART = 0.8, 2.4
+NEAREST_APART, FARTHEST_APART = 0.8, 2.8
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class KalmanTracker:
     A frame that nobody saw is not a miss: no one looked. Over a hole of `missed_frames` every track is
     predicted frame by frame, its uncertainty grows and its gate widens; the first frame after the hole counts
     as one look. After a hole longer than `max_gap_frames` no link can be trusted, so all tracks end and new
-    ones begin. A tentative track that is not seen at a look ends at once; a confirmed one is lost until it is
+    ones begin. A tentative track ends when it is missed twice in a row; a confirmed one is lost until it is
     seen again, and ends after more than `max_misses` looks.
     """
 
@@ -207,7 +207,8 @@ class KalmanTracker:
         result = np.where(over, np.uint8(TrackStatus.ENDED), np.uint8(TrackStatus.LOST))
         result[seen] = TrackStatus.CONFIRMED
         result[seen & tentative & (hits < self.config.confirm_hits)] = TrackStatus.TENTATIVE
-        waiting = on_probation(before) | (before.status == TrackStatus.DIVIDING)
+        patient = tentative & ~seen & (misses <= min(ALLOWED_MISSES, self.config.max_misses))
+        waiting = patient | on_probation(before) | (before.status == TrackStatus.DIVIDING)
         result[waiting] = before.status[waiting]
         return result
 

@@ -20,8 +20,9 @@ from streamcount.types import Detections, FrameMetadata, Int64Array, TrackStatus
 
 # The gate of a cell that is out of sight widens as a random walk does, but no further than this.
 WIDEST_GATE = 2.0
-# A cell out of sight is looked for within so many times the usual surprise, but at least this far, in diameters.
-USUAL_SURPRISES, LEAST_GATE = 8.0, 0.6
+# Cells are looked for within so many times the usual surprise, but at least this far, in diameters; those seen once,
+# whose speed is not known, farther by this factor.
+USUAL_SURPRISES, LEAST_GATE, UNKNOWN_SPEED = 10.0, 0.7, 1.5
 # The usual surprise follows a frame with n links by n / (n + this) of a tenth.
 SURPRISE_SHARE, SURPRISE_LINKS = 0.1, 10
 # What is more than so many times larger or smaller is not the same cell.
@@ -38,7 +39,8 @@ def gates_px(config: KalmanConfig, predicted: TrackerState, metadata: FrameMetad
     surprise = predicted.surprise_diameters
     if surprise:
         usual = np.maximum(USUAL_SURPRISES * surprise * unseen, LEAST_GATE)
-        gates = np.where(unseen > 1, np.minimum(gates, usual), gates)
+        usual[predicted.hits == 1] *= UNKNOWN_SPEED
+        gates = np.minimum(gates, usual)
     diameters = diameters_of(predicted.areas_px)
     result: Float64Array = gates * diameters
     if config.max_speed_um_s is not None and metadata.pixel_size_um:

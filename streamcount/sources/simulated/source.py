@@ -12,6 +12,7 @@ from streamcount.sources.simulated.config import SimulatedConfig
 from streamcount.types import Frame, FrameMetadata
 
 if TYPE_CHECKING:
+    from streamcount.sources.simulated.shapes import Plane
     from streamcount.sources.simulated.truth import FrameTruth
 
 
@@ -59,18 +60,29 @@ class SimulatedSource:
             if truth is not None:
                 yield frame, truth
 
+    def truths(self, run: Run) -> Iterator[tuple[FrameMetadata, FrameTruth]]:
+        """The truth of the very same frames, which are not exposed: several times as fast."""
+        for metadata, _, truth in self._acts(run, with_truth=True):
+            if truth is not None:
+                yield metadata, truth
+
     def _run(self, run: Run, with_truth: bool) -> Iterator[tuple[Frame, FrameTruth | None]]:
         from streamcount.sources.simulated.optics import Optics
+
+        optics = Optics(self.config, *_chances(self.config.seed)[1:])
+        for metadata, planes, truth in self._acts(run, with_truth):
+            yield Frame(optics.expose(planes), metadata), truth
+
+    def _acts(
+        self, run: Run, with_truth: bool
+    ) -> Iterator[tuple[FrameMetadata, tuple[Plane, Plane], FrameTruth | None]]:
+        """What is before the lens at each frame."""
         from streamcount.sources.simulated.render import Painter
         from streamcount.sources.simulated.truth import Census
         from streamcount.sources.simulated.world import World
 
         config = self.config
-        # A stream of chance each for world, optics and noise: the world is the same whatever looks at it.
-        streams = np.random.SeedSequence(config.seed).spawn(3)
-        chances = [np.random.Generator(np.random.PCG64(stream)) for stream in streams]
-        world, painter = World(config, chances[0]), Painter(config)
-        optics = Optics(config, chances[1], chances[2])
+        world, painter = World(config, _chances(config.seed)[0]), Painter(config)
         census = Census(config.class_names, (config.height_px, config.width_px))
         start_ns = run.clock() if config.start_ns is None else config.start_ns
         sequence = 0
@@ -86,6 +98,11 @@ class SimulatedSource:
                 pixel_size_um=config.pixel_um,
                 channel="" if config.modality == "bright-field" else config.modality,
             )
-            frame = Frame(optics.expose(planes), metadata)
-            yield frame, census.take(sequence, world, footprints) if with_truth else None
+            yield metadata, planes, census.take(sequence, world, footprints) if with_truth else None
             sequence += 1
+
+
+def _chances(seed: int) -> list[np.random.Generator]:
+    """A stream of chance each for world, optics and noise: the world is the same whatever looks at it."""
+    streams = np.random.SeedSequence(seed).spawn(3)
+    return [np.random.Generator(np.random.PCG64(stream)) for stream in streams]

@@ -37,8 +37,10 @@ def one_cell(*present, speed=3.0, odd=0.1):
     ("present", "statuses"),
     [
         ((1, 1, 1, 1), (T, T, C, C)),
-        ((1, 0), (T, E)),
-        ((1, 1, 0), (T, T, E)),
+        ((1, 0, 0), (T, T, E)),
+        ((1, 0, 1, 1), (T, T, T, C)),
+        ((1, 1, 0, 1), (T, T, T, C)),
+        ((1, 1, 0, 0), (T, T, T, E)),
         ((1, 1, 1, 0, 1), (T, T, C, L, C)),
         ((1, 1, 1, 0, 0, 1), (T, T, C, L, L, C)),
         ((1, 1, 1, 0, 0, 0), (T, T, C, L, L, E)),
@@ -53,8 +55,8 @@ def test_life_of_a_track(present, statuses):
 
 
 def test_an_ended_track_is_forgotten_and_its_id_not_given_again():
-    state, every = follow(one_cell(1, 0, 1))
-    assert every[2].track_ids.tolist() == [2]
+    state, every = follow(one_cell(1, 0, 0, 1))
+    assert every[3].track_ids.tolist() == [2]
     assert state.track_ids.tolist() == [2]
     assert state.next_track_id == 3
 
