@@ -5,9 +5,15 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import imports, kafka_path, models, stages
+from bench import imports, kafka_path, models, stages, tracking
 
-PARTS = {"imports": imports.run, "stages": stages.run, "models": models.run, "kafka": kafka_path.run}
+PARTS = {
+    "imports": imports.run,
+    "stages": stages.run,
+    "tracking": tracking.run,
+    "models": models.run,
+    "kafka": kafka_path.run,
+}
 
 
 def main(

@@ -32,6 +32,12 @@ class KalmanConfig(BaseModel):
         description="Seconds that a trusted track may be out of sight, in place of max_misses; it holds at any "
         "frame rate.",
     )
+    max_hidden_frames: int = Field(
+        default=15,
+        ge=0,
+        le=1000,
+        description="Frames that a cell may be found as one with another before it counts as missed.",
+    )
     max_gap_frames: int = Field(
         default=30,
         ge=0,

@@ -12,6 +12,7 @@ from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
 from streamcount.tracking.drift import common_shift
 from streamcount.tracking.gating import diameters_of, twice
+from streamcount.tracking.hiding import hidden_tracks
 from streamcount.tracking.linking import link, surprise_of
 from streamcount.tracking.motion import MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
@@ -170,6 +171,10 @@ class KalmanTracker:
         hits, misses = predicted.hits.copy(), predicted.misses + np.int32(1)
         hits[rows] += 1
         misses[rows] = 0
+        hidden = hidden_tracks(predicted, detections, (rows, found), self.config.max_hidden_frames)
+        misses[hidden] = 0
+        # Its speed before says nothing of what the two do together.
+        motion[hidden, 2:] = 0.0
         last_sequences, last_seen_ns = predicted.last_sequences.copy(), predicted.last_seen_ns.copy()
         last_sequences[rows] = detections.metadata.sequence
         last_seen_ns[rows] = detections.metadata.acquired_at_ns
@@ -203,7 +208,7 @@ class KalmanTracker:
         if longest_s is None:
             over = tentative | (misses > self.config.max_misses)
         else:
-            over = tentative | (now_ns - before.last_seen_ns > longest_s * 1e9)
+            over = tentative | ((misses > 0) & (now_ns - before.last_seen_ns > longest_s * 1e9))
         result = np.where(over, np.uint8(TrackStatus.ENDED), np.uint8(TrackStatus.LOST))
         result[seen] = TrackStatus.CONFIRMED
         result[seen & tentative & (hits < self.config.confirm_hits)] = TrackStatus.TENTATIVE

@@ -1,0 +1,161 @@
+"""Milliseconds and memory of following cells, divisions on, one thread, beside trackpy and laptrack in the same run.
+
+byotrack and btrack are not measured: byotrack brings PyTorch with CUDA, some gigabytes; btrack 0.6.5 wants pydantic 1
+and fetches its settings from the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+import tracemalloc
+import venv
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from streamcount.detection import LabelsConfig
+from streamcount.pipeline import Pipeline, PipelineState
+from streamcount.tracking import KalmanConfig
+from streamcount.types import Detections, FrameMetadata, ModelIdentity
+from streamcount.wire import decode_state, encode_state
+
+CELLS = (300, 1_000, 5_000)
+FRAMES, WARM_UP = 40, 5
+DIAMETER_PX, AREA_PER_CELL_PX = 20.0, 3_000.0
+REACH_PX = 25.0
+PEERS = Path(__file__).parents[1] / "requirements" / "peers.txt"
+MODEL = ModelIdentity("film", "0" * 64, ("one", "two", "three"))
+
+
+def film(cells: int, seed: int = 1) -> list[Detections]:
+    """Cells that creep, 2 % missed in each frame, 1 % clutter, and one in two hundred divided in each frame."""
+    rng = np.random.default_rng(seed)
+    side = float(np.sqrt(cells * AREA_PER_CELL_PX))
+    places = rng.uniform(0, side, (cells, 2))
+    diameters = rng.normal(DIAMETER_PX, 1.5, cells)
+    frames = []
+    for sequence in range(FRAMES):
+        places = places + rng.normal(0, 1.0, places.shape)
+        splits = rng.random(len(places)) < 0.005
+        # As many leave as are born, so that the number stays.
+        gone = rng.permutation(len(places))[: int(splits.sum())]
+        arm = rng.normal(size=(int(splits.sum()), 2))
+        arm *= 0.4 * diameters[splits][:, None] / np.hypot(*arm.T)[:, None]
+        kept = ~splits
+        kept[gone] = False
+        small = diameters[splits] / np.sqrt(2)
+        places = np.concatenate([places[kept], places[splits] + arm, places[splits] - arm])
+        diameters = np.concatenate([np.minimum(diameters[kept] * 1.005, 24.0), small, small])
+        frames.append(_seen(sequence, places, diameters, side, rng))
+    return frames
+
+
+def _seen(
+    sequence: int, places: np.ndarray, diameters: np.ndarray, side: float, rng: np.random.Generator
+) -> Detections:
+    there = rng.random(len(places)) >= 0.02
+    clutter = rng.uniform(0, side, (rng.poisson(0.01 * len(places)), 2))
+    points = np.concatenate([places[there], clutter]).astype(np.float32)
+    sizes = np.concatenate([diameters[there], np.full(len(clutter), 12.0)]).astype(np.float32)
+    half = sizes[:, None] / 2
+    return Detections(
+        metadata=FrameMetadata(
+            camera_id="bench", run_id="run", sequence=sequence, acquired_at_ns=10**18 + sequence * 10**9
+        ),
+        image_shape=(round(side), round(side)),
+        model=MODEL,
+        centroids_px=points,
+        boxes_px=np.concatenate([points - half, points + half], axis=1),
+        areas_px=(np.pi / 4 * sizes**2).astype(np.float32),
+        class_probabilities=rng.dirichlet((8, 1, 1), len(points)).astype(np.float32),
+    )
+
+
+def run(console: Console) -> None:
+    """Prints what following takes at each number of cells."""
+    table = Table("cells", "advance ms", "slowest of 20", "state kB", "encode + decode ms", "peak memory MB",
+                  "trackpy ms", "laptrack ms", title="following, a frame")  # fmt: skip
+    python = _peers()
+    for cells in CELLS:
+        frames = film(cells)
+        times, state = _advance(frames)
+        data = encode_state(state)
+        both = _median_ms(lambda state=state: decode_state(encode_state(state)), 20)
+        ours = statistics.median(times)
+        peers = _ask(python, frames)
+        table.add_row(
+            str(cells), f"{ours:.2f}", f"{np.percentile(times, 95):.2f}", f"{len(data) / 1000:.0f}", f"{both:.2f}",
+            f"{_peak_mb(frames):.1f}",
+            *(f"{value:.1f} ({value / ours:.0f} x)" if isinstance(value, float) else str(value)
+              for value in (peers["trackpy"], peers["laptrack"])),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _advance(frames: list[Detections]) -> tuple[list[float], PipelineState]:
+    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
+    state, times = pipeline.initial_state("bench"), []
+    for detections in frames:
+        started = time.perf_counter()
+        state, _ = pipeline.advance(state, detections)
+        times.append(1e3 * (time.perf_counter() - started))
+    return times[WARM_UP:], state
+
+
+def _peak_mb(frames: list[Detections]) -> float:
+    """Memory that one more frame takes at most, its results included."""
+    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
+    last = frames[-1]
+    state = pipeline.initial_state("bench")
+    for detections in frames[:-1]:
+        state, _ = pipeline.advance(state, detections)
+    tracemalloc.start()
+    pipeline.advance(state, last)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def _median_ms(work: object, times: int) -> float:
+    assert callable(work)
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(1e3 * (time.perf_counter() - started))
+    return statistics.median(taken)
+
+
+def _peers() -> Path:
+    """The Python of the peers' environment, made once for these pins."""
+    folder = PEERS.parents[1] / ".venv-peers"
+    python, stamp = folder / "bin" / "python", folder / "pins.sha256"
+    wanted = hashlib.sha256(PEERS.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        venv.create(folder, with_pip=True, clear=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PEERS]
+        subprocess.run(install, check=True)
+        stamp.write_text(wanted)
+    return python
+
+
+def _ask(python: Path, frames: list[Detections]) -> dict[str, float | str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.npz"
+        points = {f"{i:04d}": frame.centroids_px.astype(np.float64) for i, frame in enumerate(frames)}
+        np.savez(path, **points)  # type: ignore[arg-type]
+        command = [python, Path(__file__).with_name("peers_tracking.py"), path, str(REACH_PX)]
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        told = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=one_thread, timeout=900
+        )
+    result: dict[str, float | str] = json.loads(told.stdout.splitlines()[-1])
+    return result
