@@ -56,7 +56,7 @@ def write_paths(lineage: Lineage, path: Path, image: Image | None = None) -> Non
         raise SourceError(f"{lineage.name}: no places of cells are known, so there are no ways to draw")
     height, width = _extent(lineage, image)
     scale = LONGEST_IN / max(height, width)
-    figure, axes = new_figure(max(width * scale, 3.0) + 1.2, max(height * scale, 2.5) + 1.2)
+    figure, axes = new_figure(max(width * scale, 3.0) + 1.2, max(height * scale, 2.5) + 1.6, "compressed")
     if image is not None:
         axes.imshow(displayable(image), extent=(0, image.shape[1], image.shape[0], 0), alpha=0.75)
     drawn = [_line(family, lineage) for family in families(lineage)]
@@ -122,8 +122,9 @@ def _draw(axes: Any, line: _Line, colour: str, rimmed: bool) -> None:
         if rimmed:
             collection.set_path_effects(effects)
         axes.add_collection(collection)
-    singles = np.array([way[0] for way in line.ways if len(way) == 1]).reshape(-1, 2)
-    axes.plot(singles[:, 0], singles[:, 1], ls="", marker=".", ms=2.5, color=colour, zorder=2)
+    # A cell that does not move has a way without a length.
+    begins = np.array([way[0] for way in line.ways]).reshape(-1, 2)
+    axes.plot(begins[:, 0], begins[:, 1], ls="", marker="o", ms=width + 0.8, mew=0, color=colour, zorder=2)
     starts = np.array([join[0] for join in line.joins]).reshape(-1, 2)
     axes.plot(
         starts[:, 0], starts[:, 1], ls="", marker="o", ms=4.5, mfc=colour, mec="white", mew=0.8, zorder=5

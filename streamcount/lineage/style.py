@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from streamcount.errors import ConfigurationError
 from streamcount.lineage.choices import Colour
@@ -14,7 +14,10 @@ from streamcount.sinks.files import write_whole
 
 SUFFIXES = (".png", ".svg")
 INK, FAINT = "#202020", "#b4b4b4"
+Layout: TypeAlias = Literal["constrained", "compressed"]
 DPI = 150
+# Of a line where its cell was not seen.
+GAP_WIDTH, GAP_ALPHA = 1.0, 0.45
 # Okabe and Ito's palette (2008), made for colour-blind eyes, without the yellow that is too pale for a thin line.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a4fbf", "#8c6d31")
 # The mark at a line's end: marker, whether it is filled, and what it means.
@@ -37,11 +40,11 @@ def check_picture(path: Path) -> None:
         raise ConfigurationError("pictures need matplotlib: pip install 'streamcount[lineage]'") from error
 
 
-def new_figure(width_in: float, height_in: float) -> tuple[Any, Any]:
-    """A figure with one axes, without the lines that say nothing."""
+def new_figure(width_in: float, height_in: float, layout: Layout = "constrained") -> tuple[Any, Any]:
+    """A figure with one axes, without the lines that say nothing; layout "compressed" where their sides are bound."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), layout=layout)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -65,6 +68,13 @@ def mark_handles(fates: Sequence[Fate], size: float = 6.0) -> list[Any]:
         for fate, (marker, filled, meaning) in MARKS.items()
         if fate in fates
     ]
+
+
+def gap_handles() -> list[Any]:
+    """What the legend shows of lines where cells were not seen."""
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], color=INK, lw=GAP_WIDTH, alpha=GAP_ALPHA, label="not seen")]
 
 
 def colour_handles(colours: dict[str, Any]) -> list[Any]:

@@ -12,11 +12,14 @@ from streamcount.lineage.layout import Clock, Place, lay_out, spans
 from streamcount.lineage.model import Family, Lineage
 from streamcount.lineage.style import (
     FAINT,
+    GAP_ALPHA,
+    GAP_WIDTH,
     INK,
     MARKS,
     check_picture,
     colour_handles,
     colours_of_tracks,
+    gap_handles,
     mark_handles,
     new_figure,
     save,
@@ -59,25 +62,27 @@ def write_tree(
     shown = lineage.only([place.track.track_id for place in places])
     colours, legend = colours_of_tracks(shown, colour)
     canvas = _Canvas(axes, clock, colours, (width - 2.6) / lines)
+    gaps = False
     for place in places:
-        _draw_life(canvas, place, shown)
+        gaps |= _draw_life(canvas, place, shown)
         _draw_ends(canvas, place)
         if canvas.named:
             _name(canvas, place)
     _finish(figure, canvas, (-0.8, max(lines - 0.2, 1.0)))
     axes.set_title(_title(lineage, chosen), loc="left", fontsize=10)
     fates = [place.track.fate for place in places]
-    handles = colour_handles(legend) + mark_handles(fates)
+    handles = colour_handles(legend) + mark_handles(fates) + (gap_handles() if gaps else [])
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
     save(figure, path)
 
 
-def _draw_life(canvas: _Canvas, place: Place, lineage: Lineage) -> None:
+def _draw_life(canvas: _Canvas, place: Place, lineage: Lineage) -> bool:
+    """Draw a cell's line, and tell whether there are gaps in it."""
     track, colour = place.track, canvas.colours[place.track.track_id]
     begin = track.first_sequence if place.from_fork is None else place.from_fork
     end = track.last_sequence if place.fork is None else place.fork
     style = {"color": colour, "solid_capstyle": "butt", "zorder": 2}
-    canvas.axes.plot([place.x, place.x], canvas.clock([begin, end]), lw=1.0, alpha=0.45, **style)
+    canvas.axes.plot([place.x, place.x], canvas.clock([begin, end]), lw=GAP_WIDTH, alpha=GAP_ALPHA, **style)
     sequences = lineage.points.sequences[lineage.points.of(track.track_id)]
     # Where only a table of tracks is known, it says that they were seen.
     seen = spans(sequences) or [(track.first_sequence, track.last_sequence)]
@@ -89,6 +94,7 @@ def _draw_life(canvas: _Canvas, place: Place, lineage: Lineage) -> None:
         seen[0] = (place.from_fork, seen[0][1])
     for first, last in seen:
         canvas.axes.plot([place.x, place.x], canvas.clock([first, last]), lw=2.2, **style)
+    return len(seen) > 1
 
 
 def _draw_ends(canvas: _Canvas, place: Place) -> None:
