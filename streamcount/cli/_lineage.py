@@ -103,7 +103,7 @@ def write(lineage: Lineage, wanted: Wanted, told: Console) -> None:
 
         image = None if wanted.image is None else _last_image(wanted.image)
         write_paths(lineage, wanted.overlay, image)
-        _say(told, f"{wanted.overlay}: the ways of {len(lineage.tracks)} cells")
+        _say(told, f"{wanted.overlay}: the paths of {len(lineage.tracks)} cells")
 
 
 def _write_ctc(lineage: Lineage, folder: Path, told: Console) -> None:

@@ -61,7 +61,7 @@ def lineage(
         typer.Option(help="For --tree: along which axis.", show_default="time from topics, else frame"),
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(help="FILE.png or .svg: the ways of cells over the field of view.")
+        Path | None, typer.Option(help="FILE.png or .svg: the paths of cells over the field of view.")
     ] = None,
     image: Annotated[
         Path | None,
@@ -76,7 +76,7 @@ def lineage(
 
     Examples: `streamcount count film.ome.tif --track --output results.jsonl`, then
 
-    `streamcount lineage results.jsonl --tree tree.svg --overlay ways.png --image film.ome.tif`
+    `streamcount lineage results.jsonl --tree tree.svg --overlay paths.png --image film.ome.tif`
 
     `streamcount lineage results.jsonl --cell 12 --tree family-12.png`
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,23 @@ class _Canvas:
         return self.inches_a_line >= LEAST_INCHES_NAMED
 
 
+@dataclass(frozen=True)
+class _Strokes:
+    """Straight lines of many colours that are drawn as one, for there may be thousands."""
+
+    lines: list[list[tuple[float, float]]] = field(default_factory=list)
+    colours: list[Any] = field(default_factory=list)
+
+    def add(self, line: list[tuple[float, float]], colour: Any) -> None:
+        self.lines.append(line)
+        self.colours.append(colour)
+
+    def draw(self, axes: Any, **style: Any) -> None:
+        from matplotlib.collections import LineCollection
+
+        axes.add_collection(LineCollection(self.lines, colors=self.colours, zorder=2, **style))
+
+
 def write_tree(
     lineage: Lineage, chosen: Sequence[Family], path: Path, axis: Axis, colour: Colour = Colour.auto
 ) -> None:
@@ -62,12 +79,10 @@ def write_tree(
     shown = lineage.only([place.track.track_id for place in places])
     colours, legend = colours_of_tracks(shown, colour)
     canvas = _Canvas(axes, clock, colours, (width - 2.6) / lines)
-    gaps = False
-    for place in places:
-        gaps |= _draw_life(canvas, place, shown)
-        _draw_ends(canvas, place)
-        if canvas.named:
-            _name(canvas, place)
+    gaps = _draw_lives(canvas, places, shown)
+    _draw_ends(canvas, places)
+    for place in places if canvas.named else ():
+        _name(canvas, place)
     _finish(figure, canvas, (-0.8, max(lines - 0.2, 1.0)))
     axes.set_title(_title(lineage, chosen), loc="left", fontsize=10)
     fates = [place.track.fate for place in places]
@@ -76,41 +91,61 @@ def write_tree(
     save(figure, path)
 
 
-def _draw_life(canvas: _Canvas, place: Place, lineage: Lineage) -> bool:
-    """Draw a cell's line, and tell whether there are gaps in it."""
-    track, colour = place.track, canvas.colours[place.track.track_id]
-    begin = track.first_sequence if place.from_fork is None else place.from_fork
-    end = track.last_sequence if place.fork is None else place.fork
-    style = {"color": colour, "solid_capstyle": "butt", "zorder": 2}
-    canvas.axes.plot([place.x, place.x], canvas.clock([begin, end]), lw=GAP_WIDTH, alpha=GAP_ALPHA, **style)
-    sequences = lineage.points.sequences[lineage.points.of(track.track_id)]
+def _draw_lives(canvas: _Canvas, places: Sequence[Place], lineage: Lineage) -> bool:
+    """Draw all cells' lines, and tell whether there are gaps in them."""
+    whole, seen, forks = _Strokes(), _Strokes(), _Strokes()
+    gaps = False
+    for place in places:
+        track, colour = place.track, canvas.colours[place.track.track_id]
+        begin = track.first_sequence if place.from_fork is None else place.from_fork
+        end = track.last_sequence if place.fork is None else place.fork
+        pieces = _seen(place, lineage)
+        gaps |= len(pieces) > 1
+        whole.add(_upright(canvas, place.x, begin, end), colour)
+        for first, last in pieces:
+            seen.add(_upright(canvas, place.x, first, last), colour)
+        if place.fork is not None:
+            height = canvas.clock([place.fork])[0]
+            across = (*place.daughters_x, place.x)
+            forks.add([(min(across), height), (max(across), height)], colour)
+    whole.draw(canvas.axes, linewidths=GAP_WIDTH, alpha=GAP_ALPHA)
+    # Ends are cut straight, or they would hide a short gap; only the corners of forks need more.
+    seen.draw(canvas.axes, linewidths=2.2, capstyle="butt")
+    forks.draw(canvas.axes, linewidths=2.2, capstyle="projecting")
+    return gaps
+
+
+def _seen(place: Place, lineage: Lineage) -> list[tuple[int, int]]:
+    """First and last frames of the pieces of a cell's line along which it was seen."""
+    track = place.track
     # Where only a table of tracks is known, it says that they were seen.
-    seen = spans(sequences) or [(track.first_sequence, track.last_sequence)]
+    pieces = spans(lineage.points.sequences[lineage.points.of(track.track_id)]) or [
+        (track.first_sequence, track.last_sequence)
+    ]
     # The first sightings of a cell may have no place in the source, but they made it known.
-    seen[0] = (min(track.first_sequence, seen[0][0]), seen[0][1])
-    if seen[-1][1] == track.last_sequence and place.fork == track.last_sequence + 1:
-        seen[-1] = (seen[-1][0], place.fork)
-    if place.from_fork is not None and seen[0][0] <= place.from_fork + 1:
-        seen[0] = (place.from_fork, seen[0][1])
-    for first, last in seen:
-        canvas.axes.plot([place.x, place.x], canvas.clock([first, last]), lw=2.2, **style)
-    return len(seen) > 1
+    begin = min(track.first_sequence, pieces[0][0])
+    if place.from_fork is not None and begin <= place.from_fork + 1:
+        begin = place.from_fork
+    pieces[0] = (begin, pieces[0][1])
+    if place.fork is not None and pieces[-1][1] == place.fork - 1:
+        pieces[-1] = (pieces[-1][0], place.fork)
+    return pieces
 
 
-def _draw_ends(canvas: _Canvas, place: Place) -> None:
-    track, colour = place.track, canvas.colours[place.track.track_id]
-    if place.fork is not None:
-        height = canvas.clock([place.fork] * 2)
-        ends = [min(*place.daughters_x, place.x), max(*place.daughters_x, place.x)]
-        canvas.axes.plot(ends, height, lw=2.2, color=colour, solid_capstyle="projecting", zorder=2)
-    elif track.fate in MARKS:
-        marker, filled, _ = MARKS[track.fate]
-        at = track.fate_sequence if track.fate == "died" else track.last_sequence
-        size = 6.0 if canvas.named else 3.0
-        fill = INK if filled else "white"
+def _upright(canvas: _Canvas, x: float, first: int, last: int) -> list[tuple[float, float]]:
+    top, bottom = canvas.clock([first, last]).tolist()
+    return [(x, top), (x, bottom)]
+
+
+def _draw_ends(canvas: _Canvas, places: Sequence[Place]) -> None:
+    for fate, (marker, filled, _) in MARKS.items():
+        ended = [place for place in places if place.track.fate == fate and place.fork is None]
+        died = fate == "died"
+        at = [place.track.fate_sequence if died else place.track.last_sequence for place in ended]
         canvas.axes.plot(
-            [place.x], canvas.clock([at]), ls="", marker=marker, ms=size, mec=INK, mfc=fill, mew=0.9, zorder=4
-        )
+            [place.x for place in ended], canvas.clock(at), ls="", marker=marker, ms=6.0 if canvas.named else 3.0,
+            mec=INK, mfc=INK if filled else "white", mew=0.9, zorder=4,
+        )  # fmt: skip
 
 
 def _name(canvas: _Canvas, place: Place) -> None:

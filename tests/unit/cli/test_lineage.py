@@ -54,13 +54,13 @@ def test_all_is_written_at_once_and_told(run: Run, results: Path, tmp_path: Path
     out = tmp_path / "out"
     code, _, err = run(
         "lineage", results, "--table", out / "cells.csv", "--ctc", out / "ctc", "--tree", out / "tree.svg",
-        "--overlay", out / "ways.png", "--image", image,
+        "--overlay", out / "paths.png", "--image", image,
     )  # fmt: skip
     assert code == 0, err
     assert "res_track.txt without masks, for there are no label images (see --masks)" in err
     assert "tree.svg: 1 family" in err
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert names == {"cells.csv", "cells.tracks.csv", "ctc/res_track.txt", "tree.svg", "ways.png"}
+    assert names == {"cells.csv", "cells.tracks.csv", "ctc/res_track.txt", "tree.svg", "paths.png"}
     code, _, err = run("lineage", results, "--tree", out / "all.svg", "--all")
     assert "4 families" in err
 

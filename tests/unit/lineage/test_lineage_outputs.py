@@ -120,24 +120,24 @@ def test_many_lines_are_drawn_without_names(tmp_path: Path) -> None:
     assert "357" not in told
 
 
-def test_ways_are_drawn_on_an_image(lineage: Lineage, tmp_path: Path) -> None:
+def test_paths_are_drawn_on_an_image(lineage: Lineage, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the `lineage` extra")
-    write_paths(lineage, tmp_path / "ways.svg", np.full((60, 130), 90, np.uint8))
-    told = set(re.findall(r"<!-- (.*?) -->", (tmp_path / "ways.svg").read_text()))
+    write_paths(lineage, tmp_path / "paths.svg", np.full((60, 130), 90, np.uint8))
+    told = set(re.findall(r"<!-- (.*?) -->", (tmp_path / "paths.svg").read_text()))
     assert {"x, px", "y, px", "families with a division (1)", "cells without (3)"} <= told
-    write_paths(lineage, tmp_path / "ways.png")
-    assert cv2.imread(str(tmp_path / "ways.png")).std() > 5
+    write_paths(lineage, tmp_path / "paths.png")
+    assert cv2.imread(str(tmp_path / "paths.png")).std() > 5
     with pytest.raises(SourceError, match="give one of the run's own frames"):
-        write_paths(lineage, tmp_path / "ways.png", np.zeros((20, 20), np.uint8))
+        write_paths(lineage, tmp_path / "paths.png", np.zeros((20, 20), np.uint8))
     with pytest.raises(SourceError, match="no places of cells are known"):
-        write_paths(lineage.only([]), tmp_path / "ways.png")
+        write_paths(lineage.only([]), tmp_path / "paths.png")
 
 
 def test_pictures_of_other_names_or_without_matplotlib_are_refused(
     lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"a picture is \.png or \.svg"):
-        write_paths(lineage, tmp_path / "ways.jpg")
+        write_paths(lineage, tmp_path / "paths.jpg")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'streamcount\[lineage\]'"):
         write_tree(lineage, families(lineage), tmp_path / "tree.png", Axis.frame)
