@@ -77,10 +77,10 @@ def from_topics(config: Path | None, camera: str, run: str | None, told: Console
     """See `read_run`."""
     from streamcount.config import load_settings
     from streamcount.lineage.topics import read_run
-    from streamcount.service.processes import set_up_logging
 
     settings = load_settings(config)
-    set_up_logging(logging.WARNING)
+    # What is wrong with Kafka is told once, as an error; the library would say it many times.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     with _bar(told, "reading topics") as (progress, task):
         return read_run(
             settings, camera, run, lambda done, total: progress.update(task, completed=done, total=total)

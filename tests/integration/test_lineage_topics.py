@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,21 @@ def test_the_last_run_of_a_camera(settings: Settings) -> None:
 def test_a_run_by_name(settings: Settings) -> None:
     lineage = read_run(settings, "cam", "run-1")
     assert (lineage.name, lineage.frames[0].time_ns) == ("cam run-1", 10**10)
+
+
+def test_the_command(settings: Settings, tmp_path: Path) -> None:
+    config = tmp_path / "streamcount.toml"
+    servers = settings.kafka.bootstrap_servers
+    config.write_text(f'kafka.bootstrap_servers = "{servers}"\ntopics.prefix = "{settings.topics.prefix}"\n')
+    ran = subprocess.run(
+        [sys.executable, "-m", "streamcount", "lineage", "--camera", "cam", "-c", config, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["cells"] == 2
+    assert ran.stderr.strip() == "2 records are of another version and were passed over"
 
 
 def test_what_is_not_there_is_told(settings: Settings, tmp_path: Path) -> None:
