@@ -15,6 +15,7 @@ from streamcount.cli.dead_letters import dead_letters
 from streamcount.cli.demo import demo
 from streamcount.cli.evaluate import evaluate
 from streamcount.cli.export import export
+from streamcount.cli.lineage import lineage
 from streamcount.cli.model import model
 from streamcount.cli.schema import schema
 from streamcount.cli.score import score
@@ -47,6 +48,7 @@ Exit codes: 0 fine, 1 unforeseen fault, 2 wrong usage, 3 something differs from 
 for command, panel in (
     (demo, "Begin here"),
     (count, "Begin here"),
+    (lineage, "Begin here"),
     (camera, "The service"),
     (worker, "The service"),
     (watch, "The service"),
@@ -60,9 +62,9 @@ for command, panel in (
     (check_config, "Reference"),
     (schema, "Reference"),
 ):
-    app.command(rich_help_panel=panel, no_args_is_help=command in (train, evaluate, score, export, count))(
-        command
-    )
+    app.command(
+        rich_help_panel=panel, no_args_is_help=command in (train, evaluate, score, export, count, lineage)
+    )(command)
 
 for group, name in ((model, "model"), (data, "data")):
     app.add_typer(group, name=name, rich_help_panel="Models")

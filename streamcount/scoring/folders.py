@@ -34,7 +34,7 @@ def find_truth(folder: Path) -> Folder:
     _must_be_folder(folder, "truth")
     for place in (folder / "TRA", folder):
         if (place / TRUTH_TABLE).is_file():
-            whole = _masks(folder / "SEG", "man_seg") if (folder / "SEG").is_dir() else {}
+            whole = masks_in(folder / "SEG", "man_seg") if (folder / "SEG").is_dir() else {}
             return Folder(place / TRUTH_TABLE, _some_masks(place, "man_track"), whole)
     inside = sorted(path.parent.parent.name for path in folder.glob(f"*/TRA/{TRUTH_TABLE}"))
     remedy = f"name one of {', '.join(inside)} in it" if inside else "name a folder such as 01_GT"
@@ -80,13 +80,14 @@ def _must_be_folder(folder: Path, what: str) -> None:
 
 
 def _some_masks(folder: Path, stem: str) -> dict[int, Path]:
-    masks = _masks(folder, stem)
+    masks = masks_in(folder, stem)
     if not masks:
         raise SourceError(f"{folder}: no {stem}0000.tif or the like beside the table; add the masks")
     return masks
 
 
-def _masks(folder: Path, stem: str) -> dict[int, Path]:
+def masks_in(folder: Path, stem: str) -> dict[int, Path]:
+    """The masks STEM0000.tif and so on in a folder, by frame. Raises SourceError where two are one frame."""
     masks: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if match := re.fullmatch(rf"{stem}(\d+)\.tiff?", path.name):

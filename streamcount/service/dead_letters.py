@@ -6,28 +6,22 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streamcount.config import Settings
 from streamcount.config.settings import REPLAY_SUFFIX
-from streamcount.errors import BrokerError, FrameError
+from streamcount.errors import FrameError
+from streamcount.service.reading import CONNECT_S, SILENT_S, kafka_errors, read_topic
 from streamcount.types import IDENTIFIER, FrameMetadata
 from streamcount.wire.cloudevents import Headers, frame_metadata, header_map
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
 
-if TYPE_CHECKING:
-    from kafka import KafkaConsumer
-
 # Says, beside the new number, which frame it was: CAMERA/RUN/SEQUENCE, however often it is replayed.
 REPLAY_OF = "ce_replayof"
 
-CONNECT_S = 5.0
-SILENT_S = 30.0
 IN_FLIGHT_BYTES = 16 * 2**20
-PARTITION_FETCH_BYTES = 2 * 2**20
 NAME_LENGTH = 64
 _REPLAYED_RUN = re.compile(r"-r\d{8}T\d{6}$")
 
@@ -65,37 +59,11 @@ def read_dead_letters(
     silent_s: how long Kafka may say nothing before it is given up.
     Raises BrokerError where Kafka cannot be reached, goes away, or has no such topic.
     """
-    from kafka import TopicPartition
-
     topic = settings.topics.name("dead-letters")
-    with _kafka_errors(settings), closing(_consumer(settings)) as consumer:
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        consumer.seek_to_beginning(*partitions)
-        heard_s = time.monotonic()
-        while any(consumer.position(one) < ends[one] for one in partitions):
-            polled = consumer.poll(timeout_ms=500)
-            if not polled and time.monotonic() - heard_s > silent_s:
-                raise BrokerError(
-                    f"Kafka at {settings.kafka.bootstrap_servers} has sent nothing of {topic} for {silent_s:g} s; "
-                    "is it running?"
-                )
-            for one, records in polled.items():
-                for record in records:
-                    letter = _letter(record)
-                    if (
-                        letter.offset < ends[one]
-                        and reason in (None, letter.reason)
-                        and camera in (None, letter.camera)
-                    ):
-                        yield letter
-            if polled:
-                # After the caller has taken its time over them, which is none of Kafka's.
-                heard_s = time.monotonic()
+    for record in read_topic(settings, topic, client_id="streamcount-dead-letters", silent_s=silent_s):
+        letter = _letter(record)
+        if reason in (None, letter.reason) and camera in (None, letter.camera):
+            yield letter
 
 
 class Replay:
@@ -122,7 +90,7 @@ class Replay:
         self.sent = 0
         # What was not sent, and how often: no replay can mend it.
         self.passed_over: Counter[str] = Counter()
-        with _kafka_errors(settings):
+        with kafka_errors(settings):
             self._producer = KafkaProducer(
                 bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
                 acks="all",
@@ -175,7 +143,7 @@ class Replay:
         size = len(letter.value or b"")
         while self._unconfirmed and self._unconfirmed_bytes + size > IN_FLIGHT_BYTES:
             self._confirm_oldest()
-        with _kafka_errors(self._settings):
+        with kafka_errors(self._settings):
             future = self._producer.send(self._topic, letter.value, camera.encode(), headers)
         self._unconfirmed.append((future, size))
         self._unconfirmed_bytes += size
@@ -183,7 +151,7 @@ class Replay:
     def _confirm_oldest(self) -> None:
         future, size = self._unconfirmed.popleft()
         self._unconfirmed_bytes -= size
-        with _kafka_errors(self._settings):
+        with kafka_errors(self._settings):
             future.get(timeout=60)
 
 
@@ -202,37 +170,6 @@ def _headers_again(headers: Headers, camera: str, run: str, sequence: int, origi
     }
     kept = [(name, value) for name, value in original_headers(headers) if name not in new]
     return kept + [(name, value.encode()) for name, value in new.items()]
-
-
-@contextmanager
-def _kafka_errors(settings: Settings) -> Iterator[None]:
-    from kafka.errors import KafkaError
-
-    try:
-        yield
-    except (KafkaError, OSError) as error:
-        raise BrokerError(
-            f"Kafka at {settings.kafka.bootstrap_servers} does not do what is asked: "
-            f"{error or type(error).__name__}; is it running?"
-        ) from error
-
-
-def _consumer(settings: Settings) -> KafkaConsumer:
-    from kafka import KafkaConsumer
-
-    return KafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
-        client_id="streamcount-dead-letters",
-        allow_auto_create_topics=False,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        # A larger record comes all the same, alone; more than that is not read ahead.
-        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-        fetch_max_bytes=settings.topics.max_message_bytes,
-        request_timeout_ms=20_000,
-        bootstrap_timeout_ms=int(CONNECT_S * 1000),
-        metrics_enabled=False,
-    )
 
 
 def _letter(record: Any) -> DeadLetter:

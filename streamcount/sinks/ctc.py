@@ -49,17 +49,7 @@ class CtcWriter:
         self._current: dict[int, _Line] = {}
         self._next_label = 1
         self._next_frame = 0
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            old = next(
-                (p.name for p in sorted(folder.iterdir()) if p.name == TRACK_FILE or _is_mask(p)), None
-            )
-        except OSError as error:
-            raise not_writable(folder, error) from error
-        if old is not None:
-            raise ConfigurationError(
-                f"{folder} already holds {old}: name another folder, or remove the old run"
-            )
+        refuse_old_run(folder)
 
     def __enter__(self) -> CtcWriter:
         return self
@@ -141,6 +131,17 @@ class CtcWriter:
             lines = self._lines.values()
             table = "".join(f"{line.label} {line.begin} {line.end} {line.parent}\n" for line in lines)
             write_whole(self._folder / TRACK_FILE, table.encode("ascii"))
+
+
+def refuse_old_run(folder: Path) -> None:
+    """Make the folder. Raises ConfigurationError where that cannot be done, or it holds a run already."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = next((p.name for p in sorted(folder.iterdir()) if p.name == TRACK_FILE or _is_mask(p)), None)
+    except OSError as error:
+        raise not_writable(folder, error) from error
+    if old is not None:
+        raise ConfigurationError(f"{folder} already holds {old}: name another folder, or remove the old run")
 
 
 def _is_mask(path: Path) -> bool:

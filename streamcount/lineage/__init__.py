@@ -1,0 +1,5 @@
+"""Who came of whom: a followed run as tables, pictures, and files that other programs read.
+
+`results`, `folder` and `topics` read a run, `build` makes tracks of events and sightings, `model` is what they give;
+`ctc` and `tables` write it, `summary` counts it, `layout`, `tree` and `paths` draw it (needs the ``lineage`` extra).
+"""

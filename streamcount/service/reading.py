@@ -1,0 +1,95 @@
+"""Reading all that lies on a topic now, one record in memory at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from streamcount.config import Settings
+from streamcount.errors import BrokerError
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
+CONNECT_S = 5.0
+SILENT_S = 30.0
+PARTITION_FETCH_BYTES = 2 * 2**20
+
+
+def read_topic(
+    settings: Settings,
+    topic: str,
+    *,
+    client_id: str,
+    silent_s: float = SILENT_S,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Any]:
+    """kafka-python's records of the topic of this name, partition by partition, up to what is its end now.
+
+    silent_s: how long Kafka may say nothing before it is given up. tick: told how many offsets were passed, and of
+    how many. Belongs to no consumer group. Raises BrokerError where Kafka cannot be reached, goes away, or has no
+    such topic.
+    """
+    from kafka import TopicPartition
+
+    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
+        starts = consumer.beginning_offsets(partitions)
+        total = sum(ends[one] - starts[one] for one in partitions)
+        consumer.seek_to_beginning(*partitions)
+        heard_s = time.monotonic()
+        while any(consumer.position(one) < ends[one] for one in partitions):
+            polled = consumer.poll(timeout_ms=500)
+            if not polled and time.monotonic() - heard_s > silent_s:
+                raise BrokerError(
+                    f"Kafka at {settings.kafka.bootstrap_servers} has sent nothing of {topic} for {silent_s:g} s; "
+                    "is it running?"
+                )
+            for one, records in polled.items():
+                for record in records:
+                    if record.offset < ends[one]:
+                        yield record
+            passed = sum(min(consumer.position(one), ends[one]) - starts[one] for one in partitions)
+            tick(max(passed, 0), total)
+            if polled:
+                # After the caller has taken its time over them, which is none of Kafka's.
+                heard_s = time.monotonic()
+
+
+@contextmanager
+def kafka_errors(settings: Settings) -> Iterator[None]:
+    """Tells an error of Kafka's as a BrokerError."""
+    from kafka.errors import KafkaError
+
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise BrokerError(
+            f"Kafka at {settings.kafka.bootstrap_servers} does not do what is asked: "
+            f"{error or type(error).__name__}; is it running?"
+        ) from error
+
+
+def _consumer(settings: Settings, client_id: str) -> KafkaConsumer:
+    from kafka import KafkaConsumer
+
+    return KafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
+        client_id=client_id,
+        allow_auto_create_topics=False,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        # A larger record comes all the same, alone; more than that is not read ahead.
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        fetch_max_bytes=settings.topics.max_message_bytes,
+        request_timeout_ms=20_000,
+        bootstrap_timeout_ms=int(CONNECT_S * 1000),
+        metrics_enabled=False,
+    )
