@@ -17,7 +17,9 @@ from streamcount.types import Frame
 
 # Of the drawn cells, px: red cells of 44 px in blood; in cultures, nuclei and whole cells of about 32 px.
 DRAWN = {"nuclei": ("fluorescence", 32.0), "phase-contrast": ("phase-contrast", 32.0)}
+DRAWN["dividing-nuclei"] = DRAWN["nuclei"]
 BLOOD = ("bright-field", 44.0)
+FIRST_STAGES = {"red": "blood-smear", "nucleus": "nuclei"}
 # Of a map's values: of probabilities in absolute terms, of logs of sizes and of offsets in map cells.
 TOLERANCE = {"centre": 0.01, "foreground": 0.04, "log_size": 0.12, "offset": 0.3}
 
@@ -76,10 +78,11 @@ def test_both_forms_count_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in known_models() if load_bundle(n).task == CROP_CLASSIFICATION])
 def test_both_forms_of_a_second_stage_agree(name: str) -> None:
     bundle, (frame, diameter_px) = load_bundle(name), drawn(name)
-    cells = TfliteConfig(model="blood-smear", cell_diameter_px=diameter_px).build().detect(frame)
-    crops = cut_crops(
-        frame.image, cells.boxes_px, bundle.input.cell_diameter_px / diameter_px, bundle.input.crop_px
-    )
+    first = FIRST_STAGES[bundle.refines]
+    cells = TfliteConfig(model=first, cell_diameter_px=diameter_px).build().detect(frame)
+    image = prepare(frame.image, bundle.input.channels, bundle.input.normalise)
+    scale = bundle.input.cell_diameter_px / diameter_px
+    crops = cut_crops(image, cells.boxes_px, scale, bundle.input.crop_px)
     int8, float32 = (CropNet(bundle, form).shares(crops) for form in ("int8", "float32"))
     assert np.abs(int8 - float32).mean() <= 0.03
     assert np.mean(int8.argmax(axis=1) == float32.argmax(axis=1)) >= 0.8
