@@ -52,34 +52,51 @@ def fates(
     left |= at_edge & shrunk
     # Cut cells that go otherwise, part of them gone already, may have left as well.
     doubtful = at_edge & (tracks.relative_areas[rows] < WHOLE_SHARE)
+    sight = _Sight(tracks, config)
     return [
-        LEFT if gone_out else LOST if doubt else _end_in_view(tracks, int(row), box, small, config)
+        LEFT if gone_out else LOST if doubt else sight.end(int(row), box, small)
         for row, box, gone_out, doubt, small in zip(rows, boxes, left, doubtful, shrunk, strict=True)
     ]
 
 
-def _end_in_view(
-    tracks: Tracks, row: int, box: NDArray[np.float64], shrunk: bool, config: EventsConfig
-) -> Fate:
-    others = (tracks.detection_rows >= 0) & (tracks.status != TrackStatus.ENDED)
-    others[row] = False
-    away_px = np.hypot(*(tracks.centroids_px - (box[:2] + box[2:]) / 2).T)
-    # What came into sight only after the cell was gone, in its place.
-    later = others & (tracks.first_sequences > tracks.last_sequences[row])
-    later &= away_px < max(box[2] - box[0], box[3] - box[1]) / 2
-    pieces = later & (tracks.areas_px < PIECE_SHARE * tracks.areas_px[row])
-    if pieces.sum() >= FEWEST_PIECES:
-        return "fragmented"
-    if (later & ~pieces).any():
-        return LOST  # It may be the same cell, not recognised.
-    if shrunk:
-        return "shrank"
-    followed = np.isin(tracks.previous_status, (TrackStatus.CONFIRMED, TrackStatus.LOST))
-    if (tracks.detection_rows[followed] < 0).mean() > MANY_UNSEEN and followed.sum() > FEW:
-        return LOST
-    if (others & (away_px < HIDDEN_RADII * np.sqrt(tracks.areas_px / np.pi))).any():
-        return LOST
-    looks = int(tracks.last_sequences[row] - tracks.first_sequences[row]) + 1
-    sightings, enough = int(tracks.sightings[row]), config.vanished_sightings
-    clear = looks - sightings <= 1 + MISSED_SHARE * looks
-    return "vanished" if enough and sightings >= enough and clear else LOST
+class _Sight:
+    """The tracks in sight, by height in the image, so that each end looks at its surroundings only."""
+
+    def __init__(self, tracks: Tracks, config: EventsConfig) -> None:
+        self._tracks, self._config = tracks, config
+        there = (tracks.detection_rows >= 0) & (tracks.status != TrackStatus.ENDED)
+        rows = np.flatnonzero(there)
+        self._rows = rows[np.argsort(tracks.centroids_px[rows, 0], kind="stable")]
+        self._heights = tracks.centroids_px[self._rows, 0]
+        self._largest_px = float(np.sqrt(tracks.areas_px[rows].max(initial=0.0) / np.pi))
+        followed = np.isin(tracks.previous_status, (TrackStatus.CONFIRMED, TrackStatus.LOST))
+        unseen = tracks.detection_rows[followed] < 0
+        self._picture_fails = len(unseen) > FEW and float(unseen.mean()) > MANY_UNSEEN
+
+    def end(self, row: int, box: NDArray[np.float64], shrunk: bool) -> Fate:
+        """What became of a track that ends in view, last seen in `box`."""
+        tracks, middle = self._tracks, (box[:2] + box[2:]) / 2
+        reach_px = max(box[2] - box[0], box[3] - box[1]) / 2
+        far_px = max(reach_px, self._largest_px)
+        near = self._rows[slice(*np.searchsorted(self._heights, (middle[0] - far_px, middle[0] + far_px)))]
+        away_px = np.hypot(*(tracks.centroids_px[near] - middle).T)
+        areas = tracks.areas_px[near]
+        # What came into sight only after the cell was gone, in its place.
+        later = (tracks.first_sequences[near] > tracks.last_sequences[row]) & (away_px < reach_px)
+        pieces = later & (areas < PIECE_SHARE * tracks.areas_px[row])
+        if pieces.sum() >= FEWEST_PIECES:
+            return "fragmented"
+        if (later & ~pieces).any():
+            return LOST  # It may be the same cell, not recognised.
+        if shrunk:
+            return "shrank"
+        if self._picture_fails or (away_px < HIDDEN_RADII * np.sqrt(areas / np.pi)).any():
+            return LOST
+        return "vanished" if self._was_clear(row) else LOST
+
+    def _was_clear(self, row: int) -> bool:
+        tracks, enough = self._tracks, self._config.vanished_sightings
+        looks = int(tracks.last_sequences[row] - tracks.first_sequences[row]) + 1
+        sightings = int(tracks.sightings[row])
+        clear = looks - sightings <= 1 + MISSED_SHARE * looks
+        return bool(enough and sightings >= enough and clear)

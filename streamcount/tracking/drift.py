@@ -20,6 +20,8 @@ FARTHEST, BIN, AGREES = 3.0, 0.25, 0.35
 # So many cells tell the shift as well as all of them.
 ENOUGH_CELLS = 400
 FEWEST_CELLS = 8
+# Where so many cells, taken anywhere, are found about where they were expected, there is nothing to look for.
+SAMPLE, AT_REST = 32, 0.15
 # The mean misfit must fall to this share for a shift to be real.
 REAL_SHARE = 0.5
 
@@ -31,6 +33,10 @@ def common_shift(expected_px: Float64Array, found_px: Float64Array, diameter_px:
     """
     none = np.zeros(2)
     if len(expected_px) < FEWEST_CELLS or len(found_px) < FEWEST_CELLS:
+        return none
+    sample = expected_px[:: -(-len(expected_px) // SAMPLE)]
+    nearest_px = np.hypot(*(sample[:, None] - found_px[None]).transpose(2, 0, 1)).min(axis=1)
+    if _misfit(nearest_px, np.arange(len(sample)), len(sample), diameter_px) < AT_REST:
         return none
     points = expected_px[:: -(-len(expected_px) // ENOUGH_CELLS)]
     rows, columns, _ = pairs_within(points, np.full(len(points), FARTHEST * diameter_px), found_px)

@@ -33,6 +33,10 @@ def hidden_tracks(
     waiting = np.flatnonzero(free & recent & ((predicted.status == TrackStatus.CONFIRMED) | was_hidden))
     if not len(waiting) or not len(rows):
         return np.empty(0, np.int64)
+    # Only the large can hide another.
+    rows, found = _large(predicted, detections, rows, found)
+    if not len(rows):
+        return np.empty(0, np.int64)
     areas = detections.areas_px[found].astype(np.float64)
     radii: Float64Array = np.sqrt(areas / np.pi)
     hosts, places, _ = pairs_within(
@@ -43,3 +47,13 @@ def hidden_tracks(
     own, others = predicted.areas_px[waiting[places]], predicted.areas_px[rows[hosts]]
     least = np.where(was_hidden[waiting[places]], LARGER * own, SHARE_OF_BOTH * (own + others))
     return np.unique(waiting[places[areas[hosts] >= least]])
+
+
+def _large(
+    predicted: TrackerState, detections: Detections, rows: Int64Array, found: Int64Array
+) -> tuple[Int64Array, Int64Array]:
+    """The links whose detection is larger than its track was, or than the usual cell."""
+    areas = detections.areas_px[found]
+    least = np.minimum(predicted.areas_px[rows], np.median(areas))
+    large = areas >= LARGER * least
+    return rows[large], found[large]
