@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.types import CellDied
-
 FRAMES, STEP_NS, SHAPE = 12, 60 * 10**9, (60, 130)
 # By track: its frames, and its place, which it keeps.
 SEEN: dict[int, tuple[list[int], tuple[int, int]]] = {
@@ -25,7 +23,7 @@ SEEN: dict[int, tuple[list[int], tuple[int, int]]] = {
 }
 MOTHERS = {2: 1, 3: 1, 4: 2, 5: 2}
 # The reason of a death is told since there are deaths.
-REASON = "shrank" if "reason" in CellDied.__struct_fields__ else ""
+REASON = "shrank"
 
 
 def cell_event(

@@ -31,6 +31,8 @@ MANY_UNSEEN, FEW = 0.2, 10
 HIDDEN_RADII = 0.6
 # A cell at the edge that is nearly as large as ever has not begun to leave.
 WHOLE_SHARE = 0.8
+# How far a cell can be before it is missed, in steps as long as its last ones.
+STEPS = 2.0
 
 
 def fates(
@@ -50,8 +52,13 @@ def fates(
     )
     # What the edge cuts gets smaller because it goes out, though its centroid hardly moves.
     left |= at_edge & shrunk
-    # Cut cells that go otherwise, part of them gone already, may have left as well.
+    # Cut cells that go otherwise, part of them gone already, may have left as well; so may whole ones that are so
+    # fast that they are past the edge in a step or two.
     doubtful = at_edge & (tracks.relative_areas[rows] < WHOLE_SHARE)
+    steps_px = STEPS * np.hypot(*tracks.velocities_px[rows].T)
+    fast = steps_px > config.border_margin_px
+    beyond = last_boxes_px[rows] + steps_px[:, None] * np.array([-1.0, -1.0, 1.0, 1.0])
+    doubtful |= fast & touched_edges(beyond.astype(np.float32), tracks.image_shape, 0.0).any(axis=1)
     sight = _Sight(tracks, config)
     return [
         LEFT if gone_out else LOST if doubt else sight.end(int(row), box, small)

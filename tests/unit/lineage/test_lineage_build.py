@@ -135,7 +135,7 @@ def test_summary(lineage: Lineage) -> None:
     assert (summary.tracks, summary.frames) == (8, FRAMES)
     assert summary.births == {"at-start": 2, "entered": 1, "appeared": 1, "divided": 4}
     assert summary.fates == {"divided": 2, "died": 1, "left": 1, "lost": 1, "ended": 0, "at-end": 3}
-    assert summary.deaths == {REASON or "unknown": 1}
+    assert summary.deaths == {REASON: 1}
     assert summary.generations == [4, 2, 2]
     assert [(family.root.track_id, len(family)) for family in summary.largest] == [(1, 5)]
 
