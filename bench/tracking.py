@@ -94,7 +94,7 @@ def run(console: Console) -> None:
         table.add_row(
             str(cells), f"{ours:.2f}", f"{np.percentile(times, 95):.2f}", f"{len(data) / 1000:.0f}", f"{both:.2f}",
             f"{_peak_mb(frames):.1f}",
-            *(f"{value:.1f} ({value / ours:.0f} x)" if isinstance(value, float) else str(value)
+            *(f"{value:.1f} ({value / ours:.1f} x)" if isinstance(value, float) else str(value)
               for value in (peers["trackpy"], peers["laptrack"])),
         )  # fmt: skip
     console.print(table)
