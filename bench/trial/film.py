@@ -18,6 +18,7 @@ from bench.trial.scenarios import Scenario
 from streamcount.detection import Detector, LabelsConfig
 from streamcount.pipeline import Pipeline
 from streamcount.scoring import score
+from streamcount.scoring.matching import match_masks
 from streamcount.sinks.ctc import CtcWriter
 from streamcount.sources.base import Run
 from streamcount.sources.simulated.truth import FrameTruth
@@ -74,18 +75,25 @@ Happening: TypeAlias = tuple[int, int]
 
 @dataclass
 class _Truth:
-    """The true masks, and when which cell was first to be seen and died, as (frame, cell).
+    """Which cell each track was in each frame, and when which cell was first to be seen and died, as (frame, cell).
 
     A cell that the faults hide in the first frame comes into view in the next.
     """
 
-    masks: list[tuple[NDArray[np.uint16], NDArray[np.int64]]] = field(default_factory=list)
+    cells: list[dict[int, int]] = field(default_factory=list)
     entered: list[Happening] = field(default_factory=list)
     died: list[Happening] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
 
-    def add(self, truth: FrameTruth, seen: FrameTruth) -> None:
-        self.masks.append((truth.labels, truth.ids))
+    def add(self, truth: FrameTruth, seen: FrameTruth, detections: Detections, tracks: Tracks) -> None:
+        """A frame: its truth, what of it was to be seen, what was detected, and whose each detection is."""
+        assert detections.labels is not None
+        same = match_masks(truth.labels, detections.labels).one_to_one()
+        rows = tracks.detection_rows.tolist()
+        track_of = {
+            row: track for row, track in zip(rows, tracks.track_ids.tolist(), strict=True) if row >= 0
+        }
+        self.cells.append({track_of[found - 1]: int(truth.ids[true - 1]) for true, found in same.items()})
         cells = zip(seen.ids.tolist(), seen.parents.tolist(), strict=True)
         new = {cell: parent for cell, parent in cells if cell not in self.known}
         self.known |= set(new)
@@ -96,13 +104,8 @@ class _Truth:
         self.died += [(event.sequence - 1, event.id) for event in truth.events if event.kind == "died"]
 
     def at(self, event: CellEvent) -> Happening:
-        """The frame of an event, and the true cell that was there, 0 for none."""
-        labels, ids = self.masks[event.sequence]
-        y, x = (
-            min(max(int(at), 0), size - 1) for at, size in zip(event.centroid_px, labels.shape, strict=True)
-        )
-        value = int(labels[y, x])
-        return event.sequence, int(ids[value - 1]) if value else 0
+        """The frame of an event, and the true cell that its track was then, 0 for none."""
+        return event.sequence, self.cells[event.sequence].get(event.track_id, 0)
 
 
 def _compared(true: list[Happening], told: list[Happening], buffer: int) -> tuple[int, int, int]:
@@ -136,7 +139,7 @@ def run_film(
                 found.write(truth.sequence, detections, result.tracks)
                 seen = truth if detector is not None else _seen_of(truth, frame.image)
                 true.write(truth.sequence, *_as_tracks(seen, frame))
-                known.add(truth, seen)
+                known.add(truth, seen, detections, result.tracks)
                 events += result.events
         for name in [*(folder / "truth").glob("mask*.tif"), folder / "truth" / "res_track.txt"]:
             name.rename(name.with_name(name.name.replace("mask", "man_track").replace("res_", "man_")))
@@ -152,7 +155,7 @@ def run_film(
     ]
     return Figures(
         name=scenario.name,
-        cells=len(known.masks[-1][1]),
+        cells=len(truth),
         measures=dict(told.measures),
         divisions=(divisions.true, divisions.found, divisions.matched),
         births=_compared(known.entered, births, BIRTH_BUFFER),
