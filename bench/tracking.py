@@ -6,7 +6,6 @@ and fetches its settings from the network.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import statistics
@@ -14,13 +13,16 @@ import subprocess
 import tempfile
 import time
 import tracemalloc
-import venv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.environment import ROOT, pinned_python
+from bench.stages import measure
 from streamcount.detection import LabelsConfig
 from streamcount.pipeline import Pipeline, PipelineState
 from streamcount.tracking import KalmanConfig
@@ -31,7 +33,7 @@ CELLS = (300, 1_000, 5_000)
 FRAMES, WARM_UP = 40, 5
 DIAMETER_PX, AREA_PER_CELL_PX = 20.0, 3_000.0
 REACH_PX = 25.0
-PEERS = Path(__file__).parents[1] / "requirements" / "peers.txt"
+PEERS = ROOT / "requirements" / "peers.txt"
 MODEL = ModelIdentity("film", "0" * 64, ("one", "two", "three"))
 
 
@@ -83,68 +85,41 @@ def run(console: Console) -> None:
     """Prints what following takes at each number of cells."""
     table = Table("cells", "advance ms", "slowest of 20", "state kB", "encode + decode ms", "peak memory MB",
                   "trackpy ms", "laptrack ms", title="following, a frame")  # fmt: skip
-    python = _peers()
+    python = pinned_python("peers", PEERS)
     for cells in CELLS:
         frames = film(cells)
-        times, state = _advance(frames)
+        pipeline, state, times = _advance(frames[:-1])
         data = encode_state(state)
-        both = _median_ms(lambda state=state: decode_state(encode_state(state)), 20)
+        both = measure("state", [lambda state=state: decode_state(encode_state(state))] * 20).median_ms
+        peak_mb = _peak_mb(partial(pipeline.advance, state, frames[-1]))
         ours = statistics.median(times)
         peers = _ask(python, frames)
         table.add_row(
             str(cells), f"{ours:.2f}", f"{np.percentile(times, 95):.2f}", f"{len(data) / 1000:.0f}", f"{both:.2f}",
-            f"{_peak_mb(frames):.1f}",
+            f"{peak_mb:.1f}",
             *(f"{value:.1f} ({value / ours:.1f} x)" if isinstance(value, float) else str(value)
               for value in (peers["trackpy"], peers["laptrack"])),
         )  # fmt: skip
     console.print(table)
 
 
-def _advance(frames: list[Detections]) -> tuple[list[float], PipelineState]:
+def _advance(frames: list[Detections]) -> tuple[Pipeline, PipelineState, list[float]]:
     pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
     state, times = pipeline.initial_state("bench"), []
     for detections in frames:
         started = time.perf_counter()
         state, _ = pipeline.advance(state, detections)
         times.append(1e3 * (time.perf_counter() - started))
-    return times[WARM_UP:], state
+    return pipeline, state, times[WARM_UP:]
 
 
-def _peak_mb(frames: list[Detections]) -> float:
-    """Memory that one more frame takes at most, its results included."""
-    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
-    last = frames[-1]
-    state = pipeline.initial_state("bench")
-    for detections in frames[:-1]:
-        state, _ = pipeline.advance(state, detections)
+def _peak_mb(work: Callable[[], object]) -> float:
+    """Memory that the work takes at most, its results included."""
     tracemalloc.start()
-    pipeline.advance(state, last)
+    work()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6
-
-
-def _median_ms(work: object, times: int) -> float:
-    assert callable(work)
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        work()
-        taken.append(1e3 * (time.perf_counter() - started))
-    return statistics.median(taken)
-
-
-def _peers() -> Path:
-    """The Python of the peers' environment, made once for these pins."""
-    folder = PEERS.parents[1] / ".venv-peers"
-    python, stamp = folder / "bin" / "python", folder / "pins.sha256"
-    wanted = hashlib.sha256(PEERS.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        venv.create(folder, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PEERS]
-        subprocess.run(install, check=True)
-        stamp.write_text(wanted)
-    return python
 
 
 def _ask(python: Path, frames: list[Detections]) -> dict[str, float | str]:

@@ -80,6 +80,12 @@ class _Scene:
         told = int(self.memory.told_classes[row])
         return int(self.tracks.class_ids[row]) if told == NO_CLASS else told
 
+    def told_among(self, chosen: tuple[str, ...]) -> NDArray[np.bool_]:
+        """(N,) whether the class last told of each cell is one of these."""
+        # The last entry is what NO_CLASS looks up.
+        wanted = np.array([name in chosen for name in self.model.class_names] + [False])
+        return np.asarray(wanted[self.memory.told_classes])
+
 
 def cell_events(
     memory: CellMemory, tracks: Tracks, model: ModelIdentity, first_sequence: int, config: EventsConfig
@@ -171,9 +177,8 @@ def _turned(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
 
 def _abnormal(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
     """Cells told to be of an abnormal class; each is told of once."""
-    memory, names = scene.memory, scene.model.class_names
-    abnormal = np.array([name in scene.model.abnormal for name in names] + [False])
-    rows = np.flatnonzero(seen & abnormal[memory.told_classes] & ~memory.abnormal_told)
+    memory = scene.memory
+    rows = np.flatnonzero(seen & scene.told_among(scene.model.abnormal) & ~memory.abnormal_told)
     memory.abnormal_told[rows] = True
     return [
         CellAbnormal(reason="class", **scene.said(row, int(memory.told_classes[row])))
@@ -183,12 +188,11 @@ def _abnormal(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
 
 def _told_dead(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
     """Cells whose class has turned to one of the dead. One that was dead when it appeared did not die in view."""
-    memory, names = scene.memory, scene.model.class_names
-    dead = np.array([name in scene.model.dead for name in names] + [False])
-    rows = np.flatnonzero(seen & dead[memory.told_classes] & ~memory.dead_told)
+    memory, dead = scene.memory, scene.told_among(scene.model.dead)
+    rows = np.flatnonzero(seen & dead & ~memory.dead_told)
     memory.dead_told[rows] = True
     died = rows[memory.alive_told[rows]]
-    memory.alive_told[seen & ~dead[memory.told_classes]] = True
+    memory.alive_told[seen & ~dead] = True
     return [
         CellDied(reason="class", **scene.said(row, int(memory.told_classes[row]))) for row in died.tolist()
     ]

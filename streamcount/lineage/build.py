@@ -192,16 +192,15 @@ class _Life:
         """What became of it, in which frame, and why. A cell told dead that is then lost from sight has died."""
         for fate in ("divided", "died", "left", "lost"):
             if (event := self.told.ends.get(fate)) is not None:
-                return fate, event.sequence, str(getattr(event, "reason", ""))
+                return fate, event.sequence, event.reason if isinstance(event, CellDied) else ""
         if self.daughters:
             return "divided", end + 1, ""
         return "at-end", end, ""
 
 
 def _note(told: _Told, event: CellEvent) -> None:
-    # Results of earlier versions tell no lineage with their events.
-    told.parent_id = int(getattr(event, "parent_id", 0)) or told.parent_id
-    told.generation = max(told.generation, int(getattr(event, "generation", 0)))
+    told.parent_id = event.parent_id or told.parent_id
+    told.generation = max(told.generation, event.generation)
     told.class_name = event.class_name
     told.times[event.sequence] = event.happened_at_ns
     if isinstance(event, CellAppeared):

@@ -79,16 +79,14 @@ def _read_events(settings: Settings, camera: str, tick: Tick) -> tuple[dict[str,
 def take_tracks(builder: LineageBuilder, record: TracksRecord) -> None:
     """Add a frame's tracks: all sightings, also those before a track is confirmed.
 
-    A mother is believed where her daughter's track is confirmed. Areas are the tracker's smoothed ones, NaN where
-    records of an earlier version have none.
+    A mother is believed where her daughter's track is confirmed. Areas are the tracker's smoothed ones.
     """
     tracks = record.tracks
     meta = tracks.metadata
     builder.frame(Shown(meta.sequence, meta.acquired_at_ns))
     builder.image_shape = tracks.image_shape
-    generations = getattr(tracks, "generations", np.zeros(len(tracks), np.int64))
     for row in np.flatnonzero(tracks.status == TrackStatus.CONFIRMED).tolist():
-        builder.confirm(int(tracks.track_ids[row]), int(tracks.parent_ids[row]), int(generations[row]))
+        builder.confirm(int(tracks.track_ids[row]), int(tracks.parent_ids[row]), int(tracks.generations[row]))
     builder.sight(
         _points(tracks, np.array([builder.class_id(name) for name in record.class_names], np.int64))
     )
@@ -96,13 +94,12 @@ def take_tracks(builder: LineageBuilder, record: TracksRecord) -> None:
 
 def _points(tracks: Tracks, numbers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Points:
     rows = np.flatnonzero(tracks.detection_rows >= 0)
-    areas = getattr(tracks, "areas_px", np.full(len(tracks), np.nan, np.float32))
     return Points(
         track_ids=tracks.track_ids[rows],
         sequences=np.full(len(rows), tracks.metadata.sequence, np.int64),
         times_ns=np.full(len(rows), tracks.metadata.acquired_at_ns, np.int64),
         centroids_px=tracks.centroids_px[rows],
-        areas_px=np.asarray(areas[rows], np.float32),
+        areas_px=tracks.areas_px[rows],
         class_ids=numbers[tracks.class_ids[rows]],
         rows=tracks.detection_rows[rows],
     )

@@ -99,22 +99,20 @@ class CtcWriter:
 
     def _hand_over(self, daughter: int, mother: int) -> None:
         """The daughter's lines become the mother's, and so do the pixels where the mother's last line can go on."""
-        line, first = self._current[mother], self._first[daughter]
-        if line.end == first.begin - 1:
-            for frame in range(first.begin, first.end + 1):
-                path = self._mask_path(frame)
-                mask = tifffile.imread(path)
-                mask[mask == first.label] = line.label
-                self._write_mask(frame, mask)
-            line.end = first.end
-            del self._lines[first.label]
-            for other in self._lines.values():
-                if other.parent == first.label:
-                    other.parent = line.label
-        else:
-            first.parent = line.label
-        last = self._current[daughter]
-        self._current[mother] = line if last is first and first.label not in self._lines else last
+        line, first, last = self._current[mother], self._first[daughter], self._current[daughter]
+        if line.end != first.begin - 1:
+            first.parent, self._current[mother] = line.label, last
+            return
+        for frame in range(first.begin, first.end + 1):
+            mask = tifffile.imread(self._mask_path(frame))
+            mask[mask == first.label] = line.label
+            self._write_mask(frame, mask)
+        line.end = first.end
+        self._current[mother] = line if last is first else last
+        del self._lines[first.label]
+        for other in self._lines.values():
+            if other.parent == first.label:
+                other.parent = line.label
 
     def _mask_path(self, sequence: int) -> Path:
         return self._folder / f"mask{sequence:04d}.tif"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import cv2
@@ -15,10 +13,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from bench.environment import ROOT, pinned_python
 from streamcount.sources.base import Run
 from streamcount.sources.simulated import SimulatedConfig
 
-ROOT = Path(__file__).parents[2]
 PINS = ROOT / "requirements" / "tflite-runtime.txt"
 
 
@@ -27,16 +25,7 @@ def other_python() -> Path:
     """An environment of its own with the other runtime, made once for these pins."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("tflite-runtime 2.14.0 has wheels for Python 3.11 and none for later ones")
-    folder = ROOT / ".venv-tflite"
-    python = folder / "bin" / "python"
-    stamp = folder / "pins.sha256"
-    wanted = hashlib.sha256(PINS.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        venv.create(folder, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PINS]
-        subprocess.run(install, check=True, timeout=300)
-        stamp.write_text(wanted)
-    return python
+    return pinned_python("tflite", PINS, timeout_s=300)
 
 
 @pytest.fixture(scope="module")
