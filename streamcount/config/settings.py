@@ -17,7 +17,9 @@ from streamcount.wire.images import Encoding
 
 CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
-TopicName = Literal["frames", "detections", "tracks", "events", "counts", "alerts", "dead-letters"]
+TopicName = Literal[
+    "frames", "detections", "tracks", "events", "counts", "windows", "alerts", "snapshots", "dead-letters"
+]
 
 MEBIBYTE = 2**20
 HOUR_MS = 3_600_000
@@ -57,6 +59,11 @@ class TopicsConfig(_Section):
     )
     frames_retention_bytes: int = Field(
         default=2 * 1024 * MEBIBYTE, ge=MEBIBYTE, description="images kept for each partition, bytes"
+    )
+    snapshots_retention_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="pictures of abnormal cells kept for each partition, bytes",
     )
     frames_retention_ms: int = Field(
         default=24 * HOUR_MS, ge=60_000, description="how long images are kept, ms"

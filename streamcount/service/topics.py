@@ -91,7 +91,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         topics.name("tracks"): results,
         topics.name("events"): results,
         topics.name("counts"): results,
+        topics.name("windows"): results,
         topics.name("alerts"): results,
+        topics.name("snapshots"): {
+            **images,
+            "retention.ms": str(topics.events_retention_ms),
+            "retention.bytes": str(topics.snapshots_retention_bytes),
+        },
         topics.name("dead-letters"): {
             **images,
             "retention.ms": str(topics.events_retention_ms),

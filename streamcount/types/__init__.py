@@ -5,6 +5,7 @@ from streamcount.types.detections import (
     Float32Array,
     Int64Array,
     ModelIdentity,
+    PictureMeasures,
     empty_detections,
 )
 from streamcount.types.events import (
@@ -23,8 +24,14 @@ from streamcount.types.events import (
     ClassChanged,
     CountsUpdated,
     Event,
+    Figure,
     FramesMissing,
+    LineCrossed,
+    QualityChanged,
+    RunStarted,
     WindowClosed,
+    ZoneEntered,
+    ZoneLeft,
 )
 from streamcount.types.frame import IDENTIFIER, Frame, FrameMetadata, Image
 from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_divisions
@@ -48,17 +55,24 @@ __all__ = [
     "Detections",
     "Divisions",
     "Event",
+    "Figure",
     "Float32Array",
     "Frame",
     "FrameMetadata",
     "FramesMissing",
     "Image",
     "Int64Array",
+    "LineCrossed",
     "ModelIdentity",
+    "PictureMeasures",
+    "QualityChanged",
+    "RunStarted",
     "Stage",
     "TrackStatus",
     "Tracks",
     "WindowClosed",
+    "ZoneEntered",
+    "ZoneLeft",
     "empty_detections",
     "no_divisions",
 ]

@@ -28,6 +28,23 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     dead: tuple[str, ...] = ()
 
 
+class PictureMeasures(msgspec.Struct, frozen=True):
+    """How good one frame is as a picture, whatever it shows. All are pure numbers.
+
+    sharpness: variance of the Laplacian over the variance of the picture, both of its smoothed grey levels.
+    power_slope: slope of log power over log spatial frequency; steeper (more negative) when out of focus.
+    saturated_fraction, dark_fraction: shares of the pixels at full white and at black, in [0, 1].
+    unevenness: range of the illumination over its mean. contrast: standard deviation over the mean.
+    """
+
+    sharpness: float
+    power_slope: float
+    saturated_fraction: float
+    dark_fraction: float
+    unevenness: float
+    contrast: float
+
+
 class Detections(msgspec.Struct, frozen=True, eq=False):
     """N cells found in one frame, row i of each array being cell i.
 
@@ -41,6 +58,9 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     labels: optional (H, W) uint16 label image; cell i has the value i + 1, background 0.
     foreground_fraction: share of the frame that is cell (confluence), in [0, 1]; None where the detector cannot tell.
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
+    intensities: (N,) float32, mean level of each cell, 0 black to 1 white; None where it was not measured.
+    elongations: (N,) float32, long axis over short axis, at least 1; None where it was not measured.
+    picture: what the frame is worth as a picture; None where it was not measured.
     """
 
     metadata: FrameMetadata
@@ -53,6 +73,9 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     labels: NDArray[np.uint16] | None = None
     quality: tuple[str, ...] = ()
     foreground_fraction: float | None = None
+    intensities: Float32Array | None = None
+    elongations: Float32Array | None = None
+    picture: PictureMeasures | None = None
 
     def __len__(self) -> int:
         return len(self.centroids_px)

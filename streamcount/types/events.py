@@ -112,9 +112,52 @@ class ClassChanged(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class CellAbnormal(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell is abnormal. reason: "class" where the model's class is marked so."""
+    """A cell is abnormal. Each reason is told once of a cell.
+
+    reason: "class" (the model's class is marked so), "size", "shape" or "intensity" (outside the camera's own cells
+    of that class), or "unsure" (the model cannot tell what it is).
+    score: how far, in the reason's own unit: a probability for "class" and "unsure", robust standard deviations
+    for the others. explanation: the figures, in words.
+    snapshot: the name under which the cell's picture is kept, "" where none is.
+    """
 
     reason: str
+    score: float = 0.0
+    explanation: str = ""
+    snapshot: str = ""
+
+    def subject(self) -> str:
+        return f"{self.track_id}/{self.reason}"
+
+
+class ZoneEntered(CellEvent, frozen=True, kw_only=True, tag=True):
+    """A cell came into a zone, or appeared in it."""
+
+    zone: str
+
+    def subject(self) -> str:
+        return f"{self.track_id}/{self.zone}"
+
+
+class ZoneLeft(CellEvent, frozen=True, kw_only=True, tag=True):
+    """A cell is no longer in a zone. dwell_ns: how long it was, from the frame of `ZoneEntered` on."""
+
+    zone: str
+    dwell_ns: int
+
+    def subject(self) -> str:
+        return f"{self.track_id}/{self.zone}"
+
+
+class LineCrossed(CellEvent, frozen=True, kw_only=True, tag=True):
+    """A cell crossed a counting line. direction: "forward" (from the line's left to its right, looking from its
+    first point to its last, in an image with y downwards) or "backward"."""
+
+    line: str
+    direction: Literal["forward", "backward"]
+
+    def subject(self) -> str:
+        return f"{self.track_id}/{self.line}"
 
 
 class CountsUpdated(Event, frozen=True, kw_only=True, tag=True):
@@ -132,28 +175,96 @@ class CountsUpdated(Event, frozen=True, kw_only=True, tag=True):
     quality: tuple[str, ...] = ()
 
 
-class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
-    """A window of time is complete. Announced in the vocabulary; no window is computed yet."""
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One number told of a window.
 
+    name: what it is, as in docs/units.md, such as "cells" or "viability". unit: such as "1/mL"; "" for a pure number.
+    zone: the zone it holds for, "" for the whole field. class_name: the class, "" for all together.
+    low, high: its confidence interval at the level of the configuration; None where there is none.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    zone: str = ""
+    class_name: str = ""
+    low: float | None = None
+    high: float | None = None
+
+
+class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
+    """The figures of one window of time, [window_start_ns, window_end_ns) in the time of acquisition.
+
+    window: the name of its setting. final: told once and for good; False for the figures so far.
+    complete: nothing is wrong with it. reasons: what is: "frames-missing", "bad-picture", "run-began", "run-ended",
+    "late-events", and of a group "members-missing".
+    frames, frames_missing, frames_flagged: counted in it, lost in it, counted though the picture was bad.
+    late_events: told of a time in an earlier window after that one was final; they are counted nowhere else.
+    members: the cameras whose windows a group's is the sum of; empty for a camera's own. A group's window has the
+    group's name for camera_id and "group" for run_id.
+    """
+
+    window: str
     window_start_ns: int
     window_end_ns: int
+    final: bool
     complete: bool
+    reasons: tuple[str, ...] = ()
+    frames: int = 0
+    frames_missing: int = 0
+    frames_flagged: int = 0
+    late_events: int = 0
+    figures: tuple[Figure, ...] = ()
+    members: tuple[str, ...] = ()
+
+    def subject(self) -> str:
+        stage = "final" if self.final else "current"
+        return f"{self.window}/{self.window_start_ns}/{stage}"
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A camera was started anew: track ids begin at 1 again. previous_run_id: the run that is over."""
+
+    previous_run_id: str
+
+
+class QualityChanged(Event, frozen=True, kw_only=True, tag=True):
+    """What is wrong with the picture changed. flags: what is wrong from now on, () for nothing; previous: before.
+
+    explanation: the figures that crossed their limits, in words.
+    """
+
+    flags: tuple[str, ...]
+    previous: tuple[str, ...]
+    explanation: str = ""
 
 
 class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
-    """A rule is broken. rule: its name; reason: the figures that broke it."""
+    """A rule is broken, and has been for as long as it asks.
+
+    rule: its name. severity: "info", "warning" or "critical". reason: the figures that broke it, in words.
+    figure, value, limit: what was watched, its value, and the limit that it crossed; None where there is no number.
+    since_ns: when it began to be broken.
+    """
 
     rule: str
     reason: str
+    severity: Literal["info", "warning", "critical"] = "warning"
+    figure: str = ""
+    value: float | None = None
+    limit: float | None = None
+    since_ns: int = 0
 
     def subject(self) -> str:
         return self.rule
 
 
 class AlertCleared(Event, frozen=True, kw_only=True, tag=True):
-    """A rule holds again."""
+    """A rule holds again. raised_at_ns: `decided_at_ns` of the alert that it clears. reason: why, in words."""
 
     rule: str
+    raised_at_ns: int = 0
+    reason: str = ""
 
     def subject(self) -> str:
         return self.rule
@@ -176,7 +287,7 @@ class FramesMissing(Event, frozen=True, kw_only=True, tag=True):
 
 
 class CameraStalled(Event, frozen=True, kw_only=True, tag=True):
-    """A camera sends nothing. Announced in the vocabulary; no watch over silence sends it yet."""
+    """A camera has sent nothing for so long; `sequence` is its last frame. silent_for_ns: how long is too long."""
 
     silent_for_ns: int
 
@@ -189,15 +300,21 @@ AnyEvent: TypeAlias = (
     | CellLost
     | ClassChanged
     | CellAbnormal
+    | ZoneEntered
+    | ZoneLeft
+    | LineCrossed
     | CountsUpdated
     | WindowClosed
     | AlertRaised
     | AlertCleared
     | FramesMissing
+    | RunStarted
+    | QualityChanged
     | CameraStalled
 )
 
-CELL_EVENTS: tuple[type[CellEvent], ...] = (
+# What happens in a cell's life; where it goes within the field (zones, lines) is no part of it.
+LIFE_EVENTS: tuple[type[CellEvent], ...] = (
     CellAppeared,
     CellDivided,
     CellDied,

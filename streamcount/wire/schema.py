@@ -44,7 +44,13 @@ CHANNELS: dict[str, _Channel] = {
     "tracks": _Channel("send", "The cells that are being followed, after each frame.", ("tracks",)),
     "events": _Channel("send", "What happened to cells, and frames that are missing.", ("event",)),
     "counts": _Channel("send", "CountsUpdated, one for each counted frame.", ("event",)),
+    "windows": _Channel(
+        "send", "WindowClosed: figures of windows of time, per camera and group.", ("event",)
+    ),
     "alerts": _Channel("send", "AlertRaised and AlertCleared.", ("event",)),
+    "snapshots": _Channel(
+        "send", "JPEGs of abnormal cells, by the name that the event tells.", ("snapshot",)
+    ),
     "dead-letters": _Channel(
         "send", "Records of frames that could not be counted, and why.", ("deadLetter",)
     ),
@@ -61,7 +67,7 @@ def schemas(topic_prefix: str = "streamcount", version: str = "0") -> dict[str, 
 
 
 def event_schema() -> Schema:
-    """JSON Schema (2020-12) of a record of the topics events, counts and alerts."""
+    """JSON Schema (2020-12) of a record of the topics events, counts, windows and alerts."""
     return {
         "$schema": DRAFT,
         "title": "streamcount event",
@@ -141,6 +147,7 @@ def _messages() -> Schema:
         "event": message(
             "An event, as structured CloudEvent", "application/cloudevents+json", ref("Envelope")
         ),
+        "snapshot": message("The picture of one cell", CONTENT_TYPES["jpeg"], image, _snapshot_headers()),
         "deadLetter": message(
             "A record that could not be counted", "application/octet-stream", dead, _dead_headers()
         ),
@@ -167,6 +174,10 @@ def frame_headers_schema() -> Schema:
         "ce_channel": {"type": "string", "description": "optical channel"},
     }
     return _headers(required, optional)
+
+
+def _snapshot_headers() -> Schema:
+    return _headers({"ce_id": {"type": "string", "description": "the snapshot's name"}})
 
 
 def _dead_headers() -> Schema:

@@ -21,6 +21,7 @@ from streamcount.types import (
     CountsUpdated,
     FrameMetadata,
     FramesMissing,
+    WindowClosed,
 )
 from streamcount.wire import decode_detections, decode_state, encode_event, encode_tracks
 from streamcount.wire.cloudevents import record_key
@@ -145,4 +146,6 @@ def _outputs(result: StepResult) -> Sequence[Output]:
 def _home(event: AnyEvent) -> TopicName:
     if isinstance(event, CountsUpdated):
         return "counts"
+    if isinstance(event, WindowClosed):
+        return "windows"
     return "alerts" if isinstance(event, AlertRaised | AlertCleared) else "events"

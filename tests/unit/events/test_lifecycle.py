@@ -16,7 +16,7 @@ def test_each_change_is_in_the_table_once():
 
 
 def test_the_table_names_events_that_exist():
-    kinds = {kind.__name__ for kind in events.CELL_EVENTS}
+    kinds = {kind.__name__ for kind in events.LIFE_EVENTS}
     assert {name.split()[0] for row in LIFECYCLE for name in row.events} == kinds
 
 

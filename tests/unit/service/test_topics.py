@@ -26,7 +26,9 @@ def test_every_topic_of_the_service_is_there() -> None:
         "lab.tracks",
         "lab.events",
         "lab.counts",
+        "lab.windows",
         "lab.alerts",
+        "lab.snapshots",
         "lab.dead-letters",
         "w-state-changelog",
     }

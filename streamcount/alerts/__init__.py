@@ -1,0 +1,1 @@
+"""Rules over figures: when to tell a person."""

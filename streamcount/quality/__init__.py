@@ -1,0 +1,1 @@
+"""How good a frame is as a picture, and whether that changed."""

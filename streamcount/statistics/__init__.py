@@ -1,0 +1,1 @@
+"""Intervals, rates and units: what a count is worth."""

@@ -1,0 +1,1 @@
+"""Figures of windows of time, per camera, zone and class."""
