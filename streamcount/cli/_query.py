@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from streamcount.sinks.store.questions import Answer
 
 
+WIDE = 400
+
+
 def print_csv(answer: Answer) -> None:
     """The answer on standard output, numbers in full."""
     rows = csv.writer(sys.stdout, lineterminator="\n")
@@ -32,7 +35,11 @@ def print_table(answer: Answer) -> None:
     for row in answer.rows:
         cells = (_shown(name, value) for name, value in zip(answer.columns, row, strict=True))
         table.add_row(*(Text(cell) for cell in cells))
-    Console().print(table)
+    console = Console()
+    # What is piped on has no edge to be cut off at.
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -66,8 +66,8 @@ def query(
 ) -> None:
     """Asks the store what was counted: a table, or --csv, or --plot. It reads, and changes nothing.
 
-    Times without a zone are UTC. Plots show means with the band from least to most (counts), or the confidence interval
-    (figures), and need the extra `streamcount[lineage]`.
+    Times without a zone are UTC. Plots show means with the band from least to most (counts), or the confidence
+    interval (figures), and need the extra `streamcount[lineage]`.
 
     `streamcount query counts --camera scope-1 --every 10m --plot counts.svg`
 

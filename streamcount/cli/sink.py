@@ -25,9 +25,9 @@ def sink(
 ) -> None:
     """Keeps all events, counts, windows and alerts, each once: SQLite, PostgreSQL, Parquet, JSON lines, a webhook.
 
-    Without any `[sinks]` it writes streamcount-data/store.sqlite. Each sink reads Kafka for itself: one that is down or
-    slow holds up neither the counting nor the others, and catches up. SIGTERM or Ctrl-C finishes the batch in work
-    and exits 0. `streamcount query` asks the store; docs/store.md tells its tables.
+    Without any `[sinks]` it writes streamcount-data/store.sqlite. Each sink reads Kafka for itself: one that is down
+    or slow holds up neither the counting nor the others, and catches up. SIGTERM or Ctrl-C finishes the batch in
+    work and exits 0. `streamcount query` asks the store; docs/store.md tells its tables.
     """
     import threading
 

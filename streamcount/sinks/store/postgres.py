@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,7 +42,7 @@ class PostgresConfig(SinkOptions):
     def _no_password(cls, url: str) -> str:
         from urllib.parse import urlsplit
 
-        if "password=" in url or urlsplit(url).password:
+        if re.search(r"password\s*=", url) or urlsplit(url).password:
             raise ValueError("leave the password out, and name a variable that holds it in password_env")
         return url
 
