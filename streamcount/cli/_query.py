@@ -58,7 +58,7 @@ def draw(answer: Answer, path: Path, title: str) -> None:
     import io
 
     try:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        import matplotlib.dates
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigurationError("plots need matplotlib: pip install 'streamcount[lineage]'") from error
@@ -69,9 +69,11 @@ def draw(answer: Answer, path: Path, title: str) -> None:
     for label, (times, values, low, high) in _lines(answer).items():
         (line,) = axes.plot(times, values, label=label, marker="." if len(times) < 60 else "")
         axes.fill_between(times, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    locator = AutoDateLocator()
+    # Its dates carry no types.
+    dates: Any = matplotlib.dates
+    locator = dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     axes.set_xlabel("time of acquisition, UTC")
     units = (
         {row[answer.columns.index("unit")] for row in answer.rows} if "unit" in answer.columns else {"cells"}

@@ -252,7 +252,7 @@ class SinkFeeder:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
-            # Topics made a moment ago may have no partitions yet in the first answer; the default looks again in 5 min.
+            # New topics may have no partitions yet in the first answer; the default looks again in 5 min.
             metadata_max_age_ms=5_000,
             heartbeat_interval_ms=2_000,
             fetch_max_bytes=self._settings.topics.max_message_bytes,

@@ -15,13 +15,15 @@ _ASKED_AT_ONCE = 500
 class MessageIndex:
     """Ids of messages, and how much of each file they come from.
 
-    It may be behind the files after a crash, never ahead: add to it what is on disk already. It raises sqlite3.Error
-    and OSError.
+    It may be behind the files after a crash, never ahead: add to it what is on disk already. It is locked while it is
+    open. It raises sqlite3.Error and OSError.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(folder / NAME, isolation_level=None)
+        self._db = sqlite3.connect(folder / NAME, isolation_level=None, timeout=1.0)
+        # One process writes into a folder; a second would mend what the first is writing.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         # Losing the last entries to a power cut is mended from the files.
         self._db.execute("PRAGMA synchronous = NORMAL")

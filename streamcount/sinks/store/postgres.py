@@ -74,9 +74,12 @@ def connect(url: str, password: str | None) -> psycopg.Connection[tuple[Any, ...
     except ImportError as error:
         raise ConfigurationError("PostgreSQL needs psycopg: pip install 'streamcount[postgres]'") from error
     try:
-        more = {} if password is None else {"password": password}
         return psycopg.connect(
-            url, autocommit=True, connect_timeout=CONNECT_S, application_name="streamcount", **more
+            url,
+            autocommit=True,
+            connect_timeout=CONNECT_S,
+            application_name="streamcount",
+            password=password,
         )
     except psycopg.Error as error:
         raise SinkError(f"PostgreSQL cannot be reached: {_first_line(error)}") from error

@@ -224,6 +224,21 @@ def test_lines_that_a_crash_left_unnoted_or_unfinished_are_mended(tmp_path):
         (tmp_path / "_index.sqlite").unlink()
 
 
+@pytest.mark.parametrize("kind", [JsonLinesSink, ParquetSink])
+def test_two_at_once_in_a_folder_are_refused(tmp_path, kind):
+    pytest.importorskip("pyarrow")
+    first, second = kind(tmp_path), kind(tmp_path)
+    first.open()
+    first.write(series(2))
+    with pytest.raises(SinkError, match="locked") as told:
+        second.open()
+    assert told.value.retry
+    first.close()
+    second.open()
+    assert second.write(series(3)) == 1
+    second.close()
+
+
 def test_parquet_files_that_a_crash_left_unnoted_are_noted(tmp_path):
     pytest.importorskip("pyarrow")
     events = series(10)
