@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 TOPICS: tuple[TopicName, ...] = ("events", "counts", "windows", "alerts")
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+# Without a record for so long, it is asked whether there are any.
+SILENT_S = 10.0
 
 
 class SinkMetrics:
@@ -64,6 +66,7 @@ class SinkFeeder:
         self._stop = threading.Event()
         self._sink: EventSink | None = None
         self._is_open = False
+        self._heard_s = 0.0
         self.trouble = "not begun"
         self.fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
@@ -108,6 +111,7 @@ class SinkFeeder:
 
         try:
             consumer = self._consumer()
+            self._heard_s = time.monotonic()
             try:
                 while not self._stop.is_set():
                     self._step(consumer)
@@ -128,8 +132,22 @@ class SinkFeeder:
         ]
         self._metrics.lag.labels(self.name).set(max(sum(lag), 0))
         records = [record for part in polled.values() for record in part]
+        if records:
+            self._heard_s = time.monotonic()
+        elif time.monotonic() - self._heard_s > SILENT_S:
+            self._look_for_records(consumer)
         if records and self._until_lasting(consumer, records):
             self._commit(consumer, records)
+
+    def _look_for_records(self, consumer: KafkaConsumer) -> None:
+        """Raises KafkaError where records wait and none comes: a new consumer reads them, this one does not."""
+        from kafka.errors import KafkaError
+
+        mine = list(consumer.assignment())
+        ends = consumer.end_offsets(mine) if mine else {}
+        if any(ends[one] > consumer.position(one) for one in mine):
+            raise KafkaError(f"records wait, and none has come for {SILENT_S:g} s; reading begins anew")
+        self._heard_s = time.monotonic()
 
     def _until_lasting(self, consumer: KafkaConsumer, records: list[Any]) -> bool:
         """Tries for ever, with pauses; False where it was asked to end before. `records` grows if more arrive."""
@@ -255,6 +273,7 @@ class SinkFeeder:
             # New topics may have no partitions yet in the first answer; the default looks again in 5 min.
             metadata_max_age_ms=5_000,
             heartbeat_interval_ms=2_000,
+            enable_incremental_fetch_sessions=False,
             fetch_max_bytes=self._settings.topics.max_message_bytes,
             request_timeout_ms=20_000,
             bootstrap_timeout_ms=int(CONNECT_S * 1000),

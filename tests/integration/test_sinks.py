@@ -66,7 +66,8 @@ def in_jsonl(folder: Path) -> list[str]:
 def until(running: Service, what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not what():
-        assert time.monotonic() < deadline, running.logs()
+        ended = [process.poll() for process in running.processes]
+        assert time.monotonic() < deadline, f"processes: {ended}\n{running.logs()}"
         time.sleep(0.1)
 
 
