@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -125,6 +126,7 @@ class SinkFeeder:
         if not self._is_open:
             self._until_lasting(consumer, [])
         polled = consumer.poll(timeout_ms=500, max_records=self._config.batch_events)
+        self._told("")
         lag = [
             (consumer.highwater(one) or 0) - consumer.position(one)
             for one in consumer.assignment()
@@ -299,6 +301,9 @@ def run_sinks(
     settings: Settings, sinks: Mapping[str, SinkConfig], stop: threading.Event, host: str, port: int | None
 ) -> int:
     """Feeds the sinks until `stop` is set, and returns the exit code. port: of /metrics; None for no server."""
+    # msgspec looks into a type at its first use; two threads that did so at once have ended in a segmentation fault.
+    with contextlib.suppress(FrameError):
+        decode_event(b"{}")
     registry = CollectorRegistry()
     metrics = SinkMetrics(registry)
     feeders = [SinkFeeder(name, config, settings, metrics) for name, config in sinks.items()]
