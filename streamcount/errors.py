@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     MODEL = 6
     BROKER = 7
     TRAINING = 8
+    STORE = 9
 
 
 class StreamcountError(Exception):
@@ -63,3 +64,17 @@ class TrainingError(StreamcountError):
     """Training data cannot be used."""
 
     exit_code = ExitCode.TRAINING
+
+
+class SinkError(StreamcountError):
+    """A sink has not stored what it was given.
+
+    retry: True where it is down, full or locked, and the same events may be stored later; False where one of these
+    events can never be stored.
+    """
+
+    exit_code = ExitCode.STORE
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.retry = retry

@@ -17,8 +17,10 @@ from streamcount.cli.evaluate import evaluate
 from streamcount.cli.export import export
 from streamcount.cli.lineage import lineage
 from streamcount.cli.model import model
+from streamcount.cli.query import query
 from streamcount.cli.schema import schema
 from streamcount.cli.score import score
+from streamcount.cli.sink import sink
 from streamcount.cli.topics import topics
 from streamcount.cli.train import train
 from streamcount.cli.watch import watch
@@ -42,7 +44,7 @@ terminal or as a service; `streamcount watch` shows what they do. All read `stre
 (`streamcount check-config` explains it).
 
 Exit codes: 0 fine, 1 unforeseen fault, 2 wrong usage, 3 something differs from what is wanted, 4 configuration,
-5 input, 6 model, 7 Kafka, 8 training data.""",
+5 input, 6 model, 7 Kafka, 8 training data, 9 a store.""",
 )
 
 for command, panel in (
@@ -52,6 +54,8 @@ for command, panel in (
     (camera, "The service"),
     (worker, "The service"),
     (watch, "The service"),
+    (sink, "The service"),
+    (query, "The service"),
     (broker, "Kafka"),
     (topics, "Kafka"),
     (dead_letters, "Kafka"),
@@ -63,7 +67,8 @@ for command, panel in (
     (schema, "Reference"),
 ):
     app.command(
-        rich_help_panel=panel, no_args_is_help=command in (train, evaluate, score, export, count, lineage)
+        rich_help_panel=panel,
+        no_args_is_help=command in (train, evaluate, score, export, count, lineage, query),
     )(command)
 
 for group, name in ((model, "model"), (data, "data")):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from streamcount.detection import DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.pipeline import Pipeline
+from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
@@ -158,6 +159,7 @@ class Settings(_Section):
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
     cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
+    sinks: dict[CameraName, SinkConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _frames_fit_in_messages(self) -> Settings:

@@ -33,12 +33,15 @@ def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
     from prometheus_client import CollectorRegistry
 
     from streamcount.service.camera.metrics import CameraMetrics
+    from streamcount.service.sinking import SinkMetrics
     from streamcount.service.worker.metrics import WorkerMetrics
 
     camera = CollectorRegistry()
     CameraMetrics(camera)
+    sinks = CollectorRegistry()
+    SinkMetrics(sinks)
     suffix = {"counter": "_total", "info": "_info"}
-    families = [*camera.collect(), *WorkerMetrics().registry.collect()]
+    families = [*camera.collect(), *sinks.collect(), *WorkerMetrics().registry.collect()]
     real = {(family.name + suffix.get(family.type, ""), family.type) for family in families}
     text = (ROOT / "docs/metrics.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(streamcount_\w+)` \| (\w+) \|", text, re.M)) == real

@@ -1,0 +1,45 @@
+"""What a sink of events is: something that keeps them, each once, however often it is given them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamcount.types import AnyEvent
+
+
+class EventSink(Protocol):
+    """Keeps events. It belongs to one thread, from `open` to `close`."""
+
+    def open(self) -> None:
+        """Makes ready, and mends what a crash left behind; after an error it may be called again.
+
+        Raises SinkError.
+        """
+
+    def write(self, events: Sequence[AnyEvent]) -> int:
+        """Keeps the events whose `message_id` is not there yet, and returns how many those were.
+
+        When it returns they are lasting: a process killed or a computer without power does not lose them. Raises
+        SinkError: none of them, some of them or all may be stored then, and giving them again is right.
+        """
+
+    def close(self) -> None:
+        """Frees what it holds. Closing twice is fine."""
+
+
+class SinkOptions(BaseModel):
+    """What all sinks share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    batch_events: int = Field(
+        default=2000, ge=1, le=100_000, description="most events that are written at once"
+    )
+    refused_folder: Path = Field(
+        default=Path("streamcount-data/refused"),
+        description="where NAME.jsonl holds the records that can never be stored",
+    )

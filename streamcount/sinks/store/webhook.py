@@ -1,0 +1,102 @@
+"""Events sent to an address on the web, many at once, signed."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from streamcount.errors import SinkError
+from streamcount.sinks.base import SinkOptions
+from streamcount.sinks.store.postgres import secret_of
+from streamcount.types import AnyEvent
+from streamcount.wire.cloudevents import encode_event
+from streamcount.wire.signing import HEADER, sign
+
+CONTENT_TYPE = "application/cloudevents-batch+json"
+# That these events are wrong; any other answer may be another one tomorrow.
+_NEVER = {400, 413, 422}
+
+
+class WebhookConfig(SinkOptions):
+    """Events posted as a batch of CloudEvents."""
+
+    kind: Literal["webhook"] = Field(description="posts to a web address")
+    url: str = Field(pattern=r"^https?://", description="http:// or https:// address; without a secret in it")
+    secret_env: str | None = Field(
+        default=None, description="environment variable with the secret that signs each batch"
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=300, description="longest wait for an answer, s")
+    batch_events: int = Field(default=100, ge=1, le=10_000, description="most events in one request")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.username or parts.password:
+            raise ValueError("give an address such as https://example.org/events, without user or password")
+        return url
+
+    def build(self) -> WebhookSink:
+        """The sink, not open yet. Raises ConfigurationError where the secret is not set."""
+        secret = secret_of(self.secret_env)
+        return WebhookSink(self.url, None if secret is None else secret.encode(), self.timeout_s)
+
+
+class WebhookSink:
+    """One POST a batch: a JSON array of CloudEvents. Any 2xx says that the receiver keeps them.
+
+    It keeps nothing itself, so a batch whose answer is lost is sent again: the receiver tells repeats by each event's
+    `id` and `data.certainty`. Redirects are not followed.
+    """
+
+    def __init__(self, url: str, secret: bytes | None, timeout_s: float = 10.0) -> None:
+        self._url = urlsplit(url)
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def open(self) -> None:
+        self.close()
+        secure = self._url.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection = kind(self._url.hostname or "", self._url.port, timeout=self._timeout_s)
+
+    def write(self, events: Sequence[AnyEvent]) -> int:
+        if self._connection is None:
+            raise SinkError(f"{self._name} is not open")
+        once = {event.message_id: event for event in events}
+        if not once:
+            return 0
+        body = b"[" + b",".join(encode_event(event) for event in once.values()) + b"]"
+        key = hashlib.sha256("\n".join(once).encode()).hexdigest()
+        headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": key, "User-Agent": "streamcount"}
+        if self._secret is not None:
+            headers[HEADER] = sign(body, self._secret, int(time.time()))
+        target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
+        try:
+            self._connection.request("POST", target, body, headers)
+            answer = self._connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise SinkError(f"{self._name} cannot be reached: {error or type(error).__name__}") from error
+        if not 200 <= answer.status < 300:
+            never = answer.status in _NEVER
+            raise SinkError(f"{self._name} answers {answer.status} {answer.reason}", retry=not never)
+        return len(once)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def _name(self) -> str:
+        # Without the query, which may hold a token.
+        return f"{self._url.scheme}://{self._url.netloc}{self._url.path}"

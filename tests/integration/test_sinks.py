@@ -1,0 +1,165 @@
+"""Sinks on a real Kafka, as real processes that are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streamcount.service.broker import Broker
+from streamcount.types import AnyEvent
+from streamcount.wire import decode_event, encode_event
+from tests.contract.test_sinks import Receiver
+from tests.integration.service import Service, kill_group
+from tests.sunk import counts, every_kind, series
+
+pytestmark = pytest.mark.broker
+PATIENCE_S = 60.0
+
+
+@contextlib.contextmanager
+def service(broker: Broker, folder: Path, name: str, sinks: str) -> Iterator[Service]:
+    running = Service(broker.bootstrap_servers, folder, sinks, name)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def publish(running: Service, events: list[AnyEvent]) -> None:
+    topics = {
+        "CountsUpdated": "counts",
+        "WindowClosed": "windows",
+        "AlertRaised": "alerts",
+        "AlertCleared": "alerts",
+    }
+    with running.producer() as producer:
+        for event in events:
+            name = running.settings.topics.name(topics.get(event.kind, "events"))
+            producer.send(name, key=event.camera_id.encode(), value=encode_event(event))
+        producer.flush()
+
+
+def in_sqlite(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
+        try:
+            return [one for (one,) in db.execute("SELECT message_id FROM events")]
+        except sqlite3.OperationalError:
+            # The file is there, its tables not yet.
+            return []
+
+
+def in_jsonl(folder: Path) -> list[str]:
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines(keepends=True)]
+    return [decode_event(line).message_id for line in lines if line.endswith(b"\n")]
+
+
+def until(running: Service, what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        ended = [process.poll() for process in running.processes]
+        assert time.monotonic() < deadline, f"processes: {ended}\n{running.logs()}"
+        time.sleep(0.1)
+
+
+def test_one_that_is_down_holds_up_only_itself_and_catches_up(broker, tmp_path):
+    receiver = Receiver()
+    port = receiver.server_address[1]
+    receiver.shutdown()
+    receiver.server_close()
+    path = tmp_path / "store.sqlite"
+    text = f"""
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+[sinks.lab]
+kind = "webhook"
+url = "http://127.0.0.1:{port}/"
+"""
+    events = every_kind()
+    wanted = {event.message_id for event in events}
+    with service(broker, tmp_path, "sinks-down", text) as running:
+        process = running.start("sink")
+        publish(running, events)
+        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+        assert "sink lab waits" in running.logs()
+        receiver = Receiver(port)
+        until(running, lambda: set(receiver.kept) == wanted)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        receiver.shutdown()
+        receiver.server_close()
+    assert sorted(in_sqlite(path)) == sorted(wanted)
+
+
+def test_killed_again_and_again_the_stores_hold_what_the_topics_hold_each_once(broker, tmp_path):
+    path, folder = tmp_path / "store.sqlite", tmp_path / "lines"
+    text = f"""
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+batch_events = 20
+[sinks.lines]
+kind = "jsonl"
+folder = "{folder}"
+batch_events = 20
+max_file_bytes = 20000
+"""
+    chance = random.Random(5)
+    events: list[AnyEvent] = series(600) + [counts(n, 3, "scope-2") for n in range(600)]
+    # A worker that was killed tells some of it again.
+    told = events + events[200:300]
+    wanted = sorted(event.message_id for event in events)
+    with service(broker, tmp_path, "sinks-killed", text) as running:
+        publish(running, told)
+        for _ in range(5):
+            before = len(in_sqlite(path)) + len(in_jsonl(folder))
+            process = running.start("sink")
+            until(running, lambda before=before: len(in_sqlite(path)) + len(in_jsonl(folder)) > before)
+            time.sleep(chance.random() * 0.1)
+            kill_group(process)
+            process.wait()
+            if len(in_sqlite(path)) + len(in_jsonl(folder)) >= 2 * len(wanted):
+                break
+        running.start("sink")
+        until(running, lambda: len(in_sqlite(path)) >= len(wanted) and len(in_jsonl(folder)) >= len(wanted))
+    assert sorted(in_sqlite(path)) == wanted
+    assert sorted(in_jsonl(folder)) == wanted
+
+
+def test_what_can_never_be_stored_is_set_aside_and_the_rest_goes_on(broker, tmp_path):
+    path, refused = tmp_path / "store.sqlite", tmp_path / "refused"
+    text = f"""
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+refused_folder = "{refused}"
+"""
+    with service(broker, tmp_path, "sinks-refused", text) as running:
+        with running.producer() as producer:
+            name = running.settings.topics.name("counts")
+            producer.send(name, key=b"scope-1", value=b"no event")
+            big = counts(1, 2**63)
+            producer.send(name, key=b"scope-1", value=encode_event(big))
+            producer.flush()
+        publish(running, series(20))
+        process = running.start("sink", "--port", "0")
+        until(running, lambda: len(in_sqlite(path)) == 20)
+        until(running, lambda: (refused / "store.jsonl").exists())
+        lines = (refused / "store.jsonl").read_text().splitlines()
+        assert len(lines) == 2
+        until(running, lambda: "metrics at " in running.logs())
+        url = running.logs().partition("metrics at ")[2].split()[0]
+        text = urllib.request.urlopen(url, timeout=5).read().decode()
+        assert 'streamcount_sink_refused_total{sink="store"} 2.0' in text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
