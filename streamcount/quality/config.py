@@ -36,10 +36,10 @@ class QualityConfig(BaseModel):
         description="Shift of the stage in one frame that is too far, in pixels.",
     )
     bubble_limit: float = Field(
-        default=0.3,
+        default=8.0,
         gt=0,
-        le=10,
-        description="Change of a sixteenth of the picture against the rest, in natural logarithms, that is no cell's.",
+        le=1000,
+        description="How much darker a part of the picture is, in its usual spreads, that no cells do.",
     )
     history_frames: int = Field(
         default=30, ge=5, le=1000, description="Good frames kept as the camera's own history."

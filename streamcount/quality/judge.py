@@ -8,13 +8,17 @@ import msgspec
 import numpy as np
 
 from streamcount.quality.config import QualityConfig
-from streamcount.quality.state import CONTRAST, FLAGS, LEVEL, TILES, QualityState, remembered
+from streamcount.quality.state import CONTRAST, FLAGS, LEVEL, NORMAL_PER_MAD, TILES, QualityState, remembered
 from streamcount.types import FrameMetadata, PictureMeasures, QualityChanged
 
 # No more than this is cell in an empty field.
 EMPTY_FOREGROUND = 0.005
 # Darker than this, tiles differ by their noise.
 DARKEST_TILE = 0.02
+# Tiles at least so bright are the light of a lamp behind the cells.
+LIT_TILE = 0.15
+# A smaller spread of a tile, in natural logarithms, is chance.
+LEAST_TILE_SPREAD = 0.02
 
 
 def judge(
@@ -48,26 +52,32 @@ def judge(
 def focus_score(state: QualityState, measures: PictureMeasures) -> float | None:
     """How far the frame is below the best sustained focus, in spreads; None while that is unknown.
 
-    It is the smaller of what sharpness and power slope say: defocus lowers both.
+    It is the mean of what sharpness and power slope say: defocus lowers both, chance rarely does.
     """
     if not state.best_focus:
         return None
     values = (measures.sharpness, measures.power_slope)
     triples = zip(values, state.best_focus, state.best_spread, strict=True)
-    return min((best - value) / spread for value, best, spread in triples)
+    return sum((best - value) / spread for value, best, spread in triples) / len(values)
 
 
 def bubble_score(state: QualityState, measures: PictureMeasures) -> float | None:
-    """Largest change of a tile against the history, in natural logarithms, with the lamp's own change taken off."""
-    if (
-        not state.best_focus
-        or state.history.shape[1] != TILES + len(measures.profile)
-        or not measures.profile
-    ):
+    """How much darker a tile is than usual, the most of all tiles, in spreads of that tile; None while unknown.
+
+    Levels are natural logarithms, with what the tiles share (the lamp's change, the exposure's) taken off. Tiles that
+    are usually dark are left out: in fluorescence cells that gather change them as much as a bubble does.
+    """
+    if not state.best_focus or state.history.shape[1] != TILES + len(measures.profile):
         return None
-    usual = np.maximum(np.median(state.history[:, TILES:], axis=0), DARKEST_TILE)
-    change = np.log(np.maximum(measures.profile, DARKEST_TILE) / usual)
-    return float(np.abs(change - np.median(change)).max())
+    lit = np.median(state.history[:, TILES:], axis=0) >= LIT_TILE
+    if not lit.any():
+        return None
+    rows = np.log(np.maximum(np.vstack([state.history[:, TILES:], measures.profile])[:, lit], DARKEST_TILE))
+    rows -= np.median(rows, axis=1, keepdims=True)
+    old, new = rows[:-1], rows[-1]
+    usual = np.median(old, axis=0)
+    spread = NORMAL_PER_MAD * np.median(np.abs(old - usual), axis=0)
+    return float(((usual - new) / np.maximum(spread, LEAST_TILE_SPREAD)).max())
 
 
 def complaints(
@@ -118,7 +128,9 @@ def _against_history(
     if cells and m.contrast < config.contrast_share * contrast:
         found["low-contrast"] = f"the contrast is {m.contrast:.3f}, usually {contrast:.3f}"
     if bubble is not None and bubble > config.bubble_limit:
-        found["bubble"] = f"a part of the picture changed by {bubble:.2f}, over {config.bubble_limit:.2f}"
+        found["bubble"] = (
+            f"a part of the picture is darker by {bubble:.1f} spreads, over {config.bubble_limit:.1f}"
+        )
     return found
 
 
