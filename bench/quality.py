@@ -124,7 +124,10 @@ def crops(image: Image, share: float, rng: Generator) -> Iterator[Image]:
     """Endless fields of view of one camera: parts of one image, turned over at random."""
     height, width = (int(share * side) for side in image.shape[:2])
     while True:
-        y, x = (rng.integers(0, full - part + 1) for full, part in zip(image.shape, (height, width)))
+        y, x = (
+            rng.integers(0, full - part + 1)
+            for full, part in zip(image.shape[:2], (height, width), strict=True)
+        )
         part = image[y : y + height, x : x + width]
         yield np.ascontiguousarray(part[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])])
 

@@ -19,7 +19,7 @@ from streamcount.errors import FrameError
 from streamcount.types import Image, PictureMeasures
 
 TILES = 4
-SMALLEST_SIDE_PX = 32
+SMALLEST_SIDE_PX = 16
 OCTAVES = 4
 # Only every so many-th row is asked for white and black pixels: whole rows are read fast.
 STRIDE = 16
@@ -41,7 +41,7 @@ Plane = NDArray[Any]
 
 
 def measure(image: Image) -> PictureMeasures:
-    """The measures of a picture (H, W) or (H, W, 3), uint8 or uint16, of at least 32 pixels a side.
+    """The measures of a picture (H, W) or (H, W, 3), uint8 or uint16, of at least 16 pixels a side.
 
     A 16-bit camera's full white is 65535, or 1023, 4095 or 16383 where the brightest pixel has just that value.
     Raises FrameError where the picture has another shape or type.
@@ -73,8 +73,9 @@ def _check(image: Image) -> None:
     shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     if not shaped or image.dtype not in (np.uint8, np.uint16) or min(image.shape[:2]) < SMALLEST_SIDE_PX:
         raise FrameError(
-            f"a picture of shape {image.shape} and type {image.dtype} cannot be measured: give (H, W) or (H, W, 3) "
-            f"of uint8 or uint16, at least {SMALLEST_SIDE_PX} pixels a side"
+            "bad-image",
+            f"a picture of shape {image.shape} and type {image.dtype} cannot be measured: give (H, W) or "
+            f"(H, W, 3) of uint8 or uint16, at least {SMALLEST_SIDE_PX} pixels a side",
         )
 
 
