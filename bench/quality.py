@@ -310,7 +310,7 @@ def _film_flags(images: Sequence[Image]) -> tuple[int, int, float]:
 def films() -> Iterator[tuple[str, list[Image]]]:
     """Undisturbed films: simulated ones of every modality, and real ones."""
     for modality in ("bright-field", "phase-contrast", "fluorescence"):
-        config = SimulatedConfig(seed=3, modality=modality, frames=200, cells=60)
+        config = SimulatedConfig(seed=4, modality=modality, frames=200, cells=60)
         yield (
             f"simulated {modality}",
             [frame.image for frame in config.build().frames(Run("bench", "r", lambda: 0))],

@@ -36,7 +36,7 @@ class QualityConfig(BaseModel):
         description="Shift of the stage in one frame that is too far, in pixels.",
     )
     bubble_limit: float = Field(
-        default=8.0,
+        default=4.0,
         gt=0,
         le=1000,
         description="How much darker a part of the picture is, in its usual spreads, that no cells do.",
