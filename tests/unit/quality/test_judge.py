@@ -129,7 +129,8 @@ def test_the_state_is_bounded_and_a_cut_run_goes_on_the_same():
 
 
 def test_history_is_thinned_after_the_first_frames():
-    config = QualityConfig(history_every=3)
+    # Here every frame is another field, whose tiles differ more than those of a film.
+    config = QualityConfig(history_every=3, bubble_limit=1000)
     state, _ = judged([GOOD[index % 12] for index in range(20)], config)
     assert (state.good_frames, len(state.history)) == (20, 8 + 4)
 
