@@ -36,10 +36,10 @@ class QualityConfig(BaseModel):
         description="Shift of the stage in one frame that is too far, in pixels.",
     )
     bubble_limit: float = Field(
-        default=4.0,
-        gt=0,
+        default=0.0,
+        ge=0,
         le=1000,
-        description="How much darker a part of the picture is, in its usual spreads, that no cells do.",
+        description="A bubble from this many usual spreads on that a part of the picture is darker; 0 for never.",
     )
     history_frames: int = Field(
         default=30, ge=5, le=1000, description="Good frames kept as the camera's own history."

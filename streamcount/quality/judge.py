@@ -127,7 +127,7 @@ def _against_history(
         found["dark"] = f"the mean level is {m.level:.3f}, usually {level:.3f}"
     if cells and m.contrast < config.contrast_share * contrast:
         found["low-contrast"] = f"the contrast is {m.contrast:.3f}, usually {contrast:.3f}"
-    if bubble is not None and bubble > config.bubble_limit:
+    if config.bubble_limit and bubble is not None and bubble > config.bubble_limit:
         found["bubble"] = (
             f"a part of the picture is darker by {bubble:.1f} spreads, over {config.bubble_limit:.1f}"
         )

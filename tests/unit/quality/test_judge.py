@@ -84,12 +84,20 @@ def test_more_or_fewer_cells_are_not_out_of_focus():
 
 def test_a_dim_lamp_a_bubble_and_faded_contrast_are_each_told():
     state, _ = judged(GOOD)
+    config = QualityConfig(bubble_limit=4)
     image = cells(seed=3)
     bubble = image.copy()
     bubble[60:190, 60:190] //= 3
     faded = (180 + 0.1 * (image.astype(float) - 180)).astype(np.uint8)
     for flag, picture in (("dark", image // 4), ("bubble", bubble), ("low-contrast", faded)):
-        assert flag in complaints(state, measure(picture), CONFIG, cells=40), flag
+        assert flag in complaints(state, measure(picture), config, cells=40), flag
+
+
+def test_a_bubble_is_not_looked_for_unless_asked():
+    state, _ = judged(GOOD)
+    image = cells(seed=3)
+    image[60:190, 60:190] //= 3
+    assert "bubble" not in complaints(state, measure(image), CONFIG, cells=40)
 
 
 def test_fixed_limits_hold_from_the_first_frame():
@@ -129,8 +137,7 @@ def test_the_state_is_bounded_and_a_cut_run_goes_on_the_same():
 
 
 def test_history_is_thinned_after_the_first_frames():
-    # Here every frame is another field, whose tiles differ more than those of a film.
-    config = QualityConfig(history_every=3, bubble_limit=1000)
+    config = QualityConfig(history_every=3)
     state, _ = judged([GOOD[index % 12] for index in range(20)], config)
     assert (state.good_frames, len(state.history)) == (20, 8 + 4)
 
