@@ -5,13 +5,14 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import imports, kafka_path, models, sinks, stages, tracking
+from bench import imports, kafka_path, models, quality, sinks, stages, tracking
 
 PARTS = {
     "imports": imports.run,
     "stages": stages.run,
     "tracking": tracking.run,
     "models": models.run,
+    "quality": quality.run,
     "sinks": sinks.run,
     "kafka": kafka_path.run,
 }

@@ -29,12 +29,14 @@ class ModelIdentity(msgspec.Struct, frozen=True):
 
 
 class PictureMeasures(msgspec.Struct, frozen=True):
-    """How good one frame is as a picture, whatever it shows. All are pure numbers.
+    """How good one frame is as a picture, whatever it shows. All are pure numbers; docs/quality.md defines them.
 
-    sharpness: variance of the Laplacian over the variance of the picture, both of its smoothed grey levels.
-    power_slope: slope of log power over log spatial frequency; steeper (more negative) when out of focus.
+    sharpness: natural logarithm of the Laplacian's variance over the picture's, without the camera's noise.
+    power_slope: slope of log power over log spatial frequency; more negative when out of focus.
     saturated_fraction, dark_fraction: shares of the pixels at full white and at black, in [0, 1].
     unevenness: range of the illumination over its mean. contrast: standard deviation over the mean.
+    level: mean grey level, 0 black to 1 full white.
+    profile: mean levels of 4 x 4 equal tiles, row by row, on the scale of `level`; () where it was not measured.
     """
 
     sharpness: float
@@ -43,6 +45,8 @@ class PictureMeasures(msgspec.Struct, frozen=True):
     dark_fraction: float
     unevenness: float
     contrast: float
+    level: float = 0.0
+    profile: tuple[float, ...] = ()
 
 
 class Detections(msgspec.Struct, frozen=True, eq=False):
