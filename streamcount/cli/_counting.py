@@ -88,7 +88,9 @@ class FileCounter:
     def _see(self, shot: Shot) -> Seen:
         try:
             frame = shot.load()
-            detections = self._detector.detect(frame, labels=self._outputs.need_labels)
+            # Without following nobody judges the picture, so it is not measured.
+            detect = self._detector.detect if self._pipeline is None else self._pipeline.detect
+            detections = detect(frame, labels=self._outputs.need_labels)
         except SourceError as error:
             return Seen(shot, error=error)
         except FrameError as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from streamcount.detection import DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.pipeline import Pipeline
+from streamcount.quality import QualityConfig
 from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
@@ -158,6 +159,7 @@ class Settings(_Section):
     worker: WorkerConfig = WorkerConfig()
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
+    quality: QualityConfig = QualityConfig()
     cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
     sinks: dict[CameraName, SinkConfig] = Field(default_factory=dict)
 
@@ -188,4 +190,6 @@ class Settings(_Section):
 
     def pipeline(self, camera_id: str) -> Pipeline:
         """A pipeline with the camera's detector and tracker. Raises ModelError where a model cannot be loaded."""
-        return Pipeline(self.detector_for(camera_id).build(), self.tracker_for(camera_id).build())
+        return Pipeline(
+            self.detector_for(camera_id).build(), self.tracker_for(camera_id).build(), quality=self.quality
+        )

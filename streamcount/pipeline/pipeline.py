@@ -11,6 +11,7 @@ from streamcount.detection.base import Detector
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events, empty_memory
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
+from streamcount.quality import QualityConfig, empty_quality, judge, measurable, measure
 from streamcount.tracking import Tracker
 from streamcount.types import (
     AnyEvent,
@@ -19,6 +20,7 @@ from streamcount.types import (
     Detections,
     Frame,
     FramesMissing,
+    RunStarted,
     Tracks,
     TrackStatus,
 )
@@ -29,21 +31,34 @@ class Pipeline:
 
     Frames that were counted before, or come from a run that a later one replaced, are skipped. A camera has
     one run at a time: the first frame (or declared loss) of another run gives up the tracks of the old one,
-    without events, since nothing is known of their cells.
+    without events about their cells, of which nothing is known; RunStarted says so.
     """
 
-    def __init__(self, detector: Detector, tracker: Tracker, events: EventsConfig | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        tracker: Tracker,
+        events: EventsConfig | None = None,
+        quality: QualityConfig | None = None,
+    ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.events = events or EventsConfig()
+        self.quality = quality or QualityConfig()
 
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
         return PipelineState(camera_id=camera_id, tracker=self.tracker.initial_state())
 
     def detect(self, frame: Frame, labels: bool = False) -> Detections:
-        """The cells of a frame. Stateless and expensive. Raises FrameError, ModelError."""
-        return self.detector.detect(frame, labels=labels)
+        """The cells of a frame, and how good it is as a picture. Stateless and expensive.
+
+        A frame too small to be measured has no `picture`. Raises FrameError, ModelError.
+        """
+        found = self.detector.detect(frame, labels=labels)
+        if not measurable(frame.image):
+            return found
+        return msgspec.structs.replace(found, picture=measure(frame.image))
 
     def step(self, state: PipelineState, frame: Frame) -> tuple[PipelineState, StepResult]:
         """advance(state, detect(frame))."""
@@ -59,8 +74,8 @@ class Pipeline:
         state = _of_camera(state, meta.camera_id)
         if not is_news(state, meta.run_id, meta.sequence):
             return state, SKIPPED
+        events: list[AnyEvent] = _run_started(state, meta.run_id, meta.sequence, meta.acquired_at_ns)
         state = self._in_run(state, meta.run_id)
-        events: list[AnyEvent] = []
         hole = meta.sequence - state.last_sequence - 1
         if hole:
             events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
@@ -68,6 +83,8 @@ class Pipeline:
         first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
         cells, told = cell_events(state.cells, tracks, detections.model, first_sequence, self.events)
         events.extend(told)
+        state, flags, turned = self._judged(state, detections)
+        events.extend(turned)
         state = msgspec.structs.replace(
             state,
             tracker=tracker,
@@ -78,7 +95,7 @@ class Pipeline:
             missed_frames=0,
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
         )
-        events.append(_counts(state, detections, tracks))
+        events.append(_counts(state, detections, tracks, flags))
         return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
 
     def miss(self, state: PipelineState, missing: FramesMissing) -> tuple[PipelineState, StepResult]:
@@ -93,8 +110,8 @@ class Pipeline:
             state, missing.run_id, missing.last_sequence
         ):
             return state, SKIPPED
+        events: list[AnyEvent] = _run_started(state, missing.run_id, missing.sequence, missing.happened_at_ns)
         state = self._in_run(state, missing.run_id)
-        events: list[AnyEvent] = []
         if missing.sequence > state.last_sequence + 1:
             events.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
         first = max(missing.sequence, state.last_sequence + 1)
@@ -107,6 +124,24 @@ class Pipeline:
         )
         return state, StepResult(events=_with_unique_ids(events))
 
+    def _judged(
+        self, state: PipelineState, detections: Detections
+    ) -> tuple[PipelineState, tuple[str, ...], tuple[AnyEvent, ...]]:
+        """The state, what is wrong with the frame (the detector's word included), and the event if that changed."""
+        if detections.picture is None:
+            return state, detections.quality, ()
+        quality, flags, change = judge(
+            state.quality,
+            detections.metadata,
+            detections.picture,
+            self.quality,
+            cells=len(detections),
+            foreground_fraction=detections.foreground_fraction,
+        )
+        flags = tuple(dict.fromkeys((*detections.quality, *flags)))
+        state = msgspec.structs.replace(state, quality=quality)
+        return state, flags, () if change is None else (change,)
+
     def _in_run(self, state: PipelineState, run_id: str) -> PipelineState:
         if run_id == state.run_id:
             return state
@@ -115,6 +150,7 @@ class Pipeline:
             camera_id=state.camera_id,
             tracker=self.tracker.initial_state(),
             cells=empty_memory(),
+            quality=empty_quality(),
             run_id=run_id,
             finished_runs=finished[-REMEMBERED_RUNS:],
             runs_begun=state.runs_begun + 1,
@@ -139,6 +175,22 @@ def is_news(state: PipelineState, run_id: str, sequence: int) -> bool:
     return run_id not in state.finished_runs
 
 
+def _run_started(state: PipelineState, run_id: str, sequence: int, at_ns: int) -> list[AnyEvent]:
+    """The event, where this frame or loss is the first of another run; the camera's very first run replaces none."""
+    if not state.run_id or state.run_id == run_id:
+        return []
+    return [
+        RunStarted(
+            camera_id=state.camera_id,
+            run_id=run_id,
+            sequence=sequence,
+            happened_at_ns=at_ns,
+            decided_at_ns=at_ns,
+            previous_run_id=state.run_id,
+        )
+    ]
+
+
 def _hole(state: PipelineState, last_sequence: int, known_at_ns: int) -> FramesMissing:
     """Frames from the last one accounted for up to `last_sequence` that nobody gave a reason for."""
     began_ns = state.last_acquired_at_ns if state.last_sequence >= 0 else known_at_ns
@@ -153,7 +205,9 @@ def _hole(state: PipelineState, last_sequence: int, known_at_ns: int) -> FramesM
     )
 
 
-def _counts(state: PipelineState, detections: Detections, tracks: Tracks) -> CountsUpdated:
+def _counts(
+    state: PipelineState, detections: Detections, tracks: Tracks, flags: tuple[str, ...]
+) -> CountsUpdated:
     meta = detections.metadata
     return CountsUpdated(
         camera_id=meta.camera_id,
@@ -165,7 +219,7 @@ def _counts(state: PipelineState, detections: Detections, tracks: Tracks) -> Cou
         total=len(detections),
         confirmed_tracks=int((tracks.status == TrackStatus.CONFIRMED).sum()),
         cells_seen=state.cells_seen,
-        quality=detections.quality,
+        quality=flags,
     )
 
 

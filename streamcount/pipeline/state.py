@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from streamcount.events import CellMemory, empty_memory
+from streamcount.quality import QualityState, empty_quality
 from streamcount.tracking import TrackerState
 from streamcount.types import AnyEvent, Detections, Tracks
 
@@ -20,7 +21,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     last_acquired_at_ns: when it was acquired, as far as is known.
     first_sequence: the first frame of the run that was counted, -1 before it.
     missed_frames: frames missing since the last one counted, which the tracker was not told of yet.
-    tracker: what the tracker remembers. cells: what the events remember.
+    tracker: what the tracker remembers. cells: what the events remember. quality: what the judge of pictures does.
     cells_seen: cells confirmed since the run began.
     finished_runs: runs that were given up for a later one, the latest last; their frames come too late.
     runs_begun: how many runs have begun. `order` grows with every step that changes anything.
@@ -29,6 +30,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     camera_id: str
     tracker: TrackerState
     cells: CellMemory = msgspec.field(default_factory=empty_memory)
+    quality: QualityState = msgspec.field(default_factory=empty_quality)
     run_id: str = ""
     last_sequence: int = -1
     last_acquired_at_ns: int = 0

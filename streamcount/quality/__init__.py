@@ -2,7 +2,7 @@
 
 from streamcount.quality.config import QualityConfig
 from streamcount.quality.judge import bubble_score, complaints, focus_score, judge
-from streamcount.quality.measure import measure
+from streamcount.quality.measure import measurable, measure
 from streamcount.quality.state import FLAGS, QualityState, empty_quality
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "empty_quality",
     "focus_score",
     "judge",
+    "measurable",
     "measure",
 ]

@@ -40,6 +40,11 @@ WHITES = (1023, 4095, 16383, 65535)
 Plane = NDArray[Any]
 
 
+def measurable(image: Image) -> bool:
+    """Whether a frame's image is large enough to be measured."""
+    return bool(min(image.shape[:2]) >= SMALLEST_SIDE_PX)
+
+
 def measure(image: Image) -> PictureMeasures:
     """The measures of a picture (H, W) or (H, W, 3), uint8 or uint16, of at least 16 pixels a side.
 

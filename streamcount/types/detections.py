@@ -62,8 +62,8 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     labels: optional (H, W) uint16 label image; cell i has the value i + 1, background 0.
     foreground_fraction: share of the frame that is cell (confluence), in [0, 1]; None where the detector cannot tell.
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
-    intensities: (N,) float32, mean level of each cell, 0 black to 1 white; None where it was not measured.
-    elongations: (N,) float32, long axis over short axis, at least 1; None where it was not measured.
+    intensities: (N,) float32, mean level of each cell, 0 black to 1 white; None where it was not measured (as yet, nowhere).
+    elongations: (N,) float32, long axis over short axis, at least 1; None where it was not measured (as yet, nowhere).
     picture: what the frame is worth as a picture; None where it was not measured.
     """
 

@@ -114,8 +114,8 @@ class ClassChanged(CellEvent, frozen=True, kw_only=True, tag=True):
 class CellAbnormal(CellEvent, frozen=True, kw_only=True, tag=True):
     """A cell is abnormal. Each reason is told once of a cell.
 
-    reason: "class" (the model's class is marked so), "size", "shape" or "intensity" (outside the camera's own cells
-    of that class), or "unsure" (the model cannot tell what it is).
+    reason: "class" (the model's class is marked so); announced, and not sent yet, are "size", "shape" and "intensity"
+    (outside the camera's own cells of that class), and "unsure" (the model cannot tell what it is).
     score: how far, in the reason's own unit: a probability for "class" and "unsure", robust standard deviations
     for the others. explanation: the figures, in words.
     snapshot: the name under which the cell's picture is kept, "" where none is.
@@ -131,7 +131,7 @@ class CellAbnormal(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class ZoneEntered(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell came into a zone, or appeared in it."""
+    """A cell came into a zone, or appeared in it. Announced in the vocabulary; nothing sends it yet."""
 
     zone: str
 
@@ -140,7 +140,10 @@ class ZoneEntered(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class ZoneLeft(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell is no longer in a zone. dwell_ns: how long it was, from the frame of `ZoneEntered` on."""
+    """A cell is no longer in a zone. Announced in the vocabulary; nothing sends it yet.
+
+    dwell_ns: how long it was, from the frame of `ZoneEntered` on.
+    """
 
     zone: str
     dwell_ns: int
@@ -150,8 +153,11 @@ class ZoneLeft(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class LineCrossed(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell crossed a counting line. direction: "forward" (from the line's left to its right, looking from its
-    first point to its last, in an image with y downwards) or "backward"."""
+    """A cell crossed a counting line. Announced in the vocabulary; nothing sends it yet.
+
+    direction: "forward" (from the line's left to its right, looking from its first point to its last, in an image
+    with y downwards) or "backward".
+    """
 
     line: str
     direction: Literal["forward", "backward"]
@@ -194,6 +200,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
     """The figures of one window of time, [window_start_ns, window_end_ns) in the time of acquisition.
+
+    Announced in the vocabulary; nothing sends it yet.
 
     window: the name of its setting. final: told once and for good; False for the figures so far.
     complete: nothing is wrong with it. reasons: what is: "frames-missing", "bad-picture", "run-began", "run-ended",
@@ -240,7 +248,7 @@ class QualityChanged(Event, frozen=True, kw_only=True, tag=True):
 
 
 class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
-    """A rule is broken, and has been for as long as it asks.
+    """A rule is broken, and has been for as long as it asks. Announced in the vocabulary; nothing sends it yet.
 
     rule: its name. severity: "info", "warning" or "critical". reason: the figures that broke it, in words.
     figure, value, limit: what was watched, its value, and the limit that it crossed; None where there is no number.
@@ -260,7 +268,10 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
 
 
 class AlertCleared(Event, frozen=True, kw_only=True, tag=True):
-    """A rule holds again. raised_at_ns: `decided_at_ns` of the alert that it clears. reason: why, in words."""
+    """A rule holds again. Announced in the vocabulary; nothing sends it yet.
+
+    raised_at_ns: `decided_at_ns` of the alert that it clears. reason: why, in words.
+    """
 
     rule: str
     raised_at_ns: int = 0
@@ -287,7 +298,10 @@ class FramesMissing(Event, frozen=True, kw_only=True, tag=True):
 
 
 class CameraStalled(Event, frozen=True, kw_only=True, tag=True):
-    """A camera has sent nothing for so long; `sequence` is its last frame. silent_for_ns: how long is too long."""
+    """A camera has sent nothing for so long; `sequence` is its last frame. Announced in the vocabulary; nothing sends it yet.
+
+    silent_for_ns: how long is too long.
+    """
 
     silent_for_ns: int
 

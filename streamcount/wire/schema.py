@@ -45,11 +45,15 @@ CHANNELS: dict[str, _Channel] = {
     "events": _Channel("send", "What happened to cells, and frames that are missing.", ("event",)),
     "counts": _Channel("send", "CountsUpdated, one for each counted frame.", ("event",)),
     "windows": _Channel(
-        "send", "WindowClosed: figures of windows of time, per camera and group.", ("event",)
+        "send",
+        "WindowClosed: figures of windows of time, per camera and group. Nothing is sent yet.",
+        ("event",),
     ),
     "alerts": _Channel("send", "AlertRaised and AlertCleared.", ("event",)),
     "snapshots": _Channel(
-        "send", "JPEGs of abnormal cells, by the name that the event tells.", ("snapshot",)
+        "send",
+        "JPEGs of abnormal cells, by the name that the event tells. Nothing is sent yet.",
+        ("snapshot",),
     ),
     "dead-letters": _Channel(
         "send", "Records of frames that could not be counted, and why.", ("deadLetter",)

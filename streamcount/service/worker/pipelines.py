@@ -36,7 +36,9 @@ class Pipelines:
         key = (detector_config.model_dump_json(), tracker_config.model_dump_json())
         with self._lock:
             if key not in self._pipelines:
-                self._pipelines[key] = Pipeline(self._detector(detector_config), tracker_config.build())
+                self._pipelines[key] = Pipeline(
+                    self._detector(detector_config), tracker_config.build(), quality=self._settings.quality
+                )
             return self._pipelines[key]
 
     def _detector(self, config: DetectorConfig) -> Detector:

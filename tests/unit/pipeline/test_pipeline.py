@@ -13,7 +13,7 @@ from streamcount.errors import StreamcountError
 from streamcount.pipeline import Pipeline
 from streamcount.pipeline.state import REMEMBERED_RUNS
 from streamcount.tracking import KalmanTracker
-from streamcount.types import CellEvent, CountsUpdated, FramesMissing
+from streamcount.types import CellEvent, CountsUpdated, FramesMissing, QualityChanged, RunStarted
 from tests.films import SECOND_NS, discs, missing, seen, wandering
 
 CELLS = [(100, 100), (200, 200)]
@@ -147,7 +147,10 @@ def test_a_new_run_starts_anew_and_the_old_one_is_over(pipeline):
     new = [seen(i, CELLS, run_id="run-2") for i in range(3)]
     state, results = feed(pipeline, [*old, *new])
     _, alone = feed(pipeline, new)
-    assert [r.events for r in results[5:]] == [r.events for r in alone]
+    began, *counted = results[5].events
+    assert isinstance(began, RunStarted)
+    assert (began.run_id, began.sequence, began.previous_run_id) == ("run-2", 0, "run-1")
+    assert [tuple(counted), *(r.events for r in results[6:])] == [r.events for r in alone]
     assert (state.run_id, state.finished_runs, state.cells_seen) == ("run-2", ("run-1",), 2)
     after, late = feed(pipeline, [seen(9, CELLS), missing(9, 10)], state)
     assert all(result.skipped for result in late)
@@ -158,7 +161,24 @@ def test_a_declared_loss_can_begin_a_run(pipeline):
     film = [seen(0, CELLS), missing(0, 2, run_id="run-2"), seen(3, CELLS, run_id="run-2")]
     state, results = feed(pipeline, film)
     assert holes(results) == [(0, 2, "dropped")]
+    assert [event.kind for event in results[1].events] == ["RunStarted", "FramesMissing"]
     assert (state.run_id, state.first_sequence) == ("run-2", 3)
+
+
+def test_a_picture_that_goes_bad_is_counted_flagged_and_told_once(pipeline):
+    good = [discs(i, [(50, 50), (90, 120)]) for i in range(12)]
+    white = [discs(i, [(50, 50), (90, 120)], grey=(255, 90)) for i in range(12, 18)]
+    state, events = pipeline.initial_state("cam"), []
+    for frame in [*good, *white]:
+        state, result = pipeline.step(state, frame)
+        events += result.events
+    turned = [event for event in events if isinstance(event, QualityChanged)]
+    assert [(event.sequence, "saturated" in event.flags, event.previous) for event in turned] == [
+        (14, True, ())
+    ]
+    flagged = [e.sequence for e in events if isinstance(e, CountsUpdated) and "saturated" in e.quality]
+    # The detector says of each white frame that it is; the judge waits until it lasts.
+    assert flagged == list(range(12, 18))
 
 
 def test_finished_runs_are_bounded(pipeline):

@@ -1,1 +1,0 @@
-"""Rules over figures: when to tell a person."""

@@ -1,1 +1,0 @@
-"""Intervals, rates and units: what a count is worth."""

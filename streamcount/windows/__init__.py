@@ -1,1 +1,0 @@
-"""Figures of windows of time, per camera, zone and class."""
