@@ -62,8 +62,6 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     labels: optional (H, W) uint16 label image; cell i has the value i + 1, background 0.
     foreground_fraction: share of the frame that is cell (confluence), in [0, 1]; None where the detector cannot tell.
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
-    intensities: (N,) float32, mean level of each cell, 0 black to 1 white; None where it was not measured (as yet, nowhere).
-    elongations: (N,) float32, long axis over short axis, at least 1; None where it was not measured (as yet, nowhere).
     picture: what the frame is worth as a picture; None where it was not measured.
     """
 
@@ -77,8 +75,6 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     labels: NDArray[np.uint16] | None = None
     quality: tuple[str, ...] = ()
     foreground_fraction: float | None = None
-    intensities: Float32Array | None = None
-    elongations: Float32Array | None = None
     picture: PictureMeasures | None = None
 
     def __len__(self) -> int:

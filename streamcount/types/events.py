@@ -298,7 +298,7 @@ class FramesMissing(Event, frozen=True, kw_only=True, tag=True):
 
 
 class CameraStalled(Event, frozen=True, kw_only=True, tag=True):
-    """A camera has sent nothing for so long; `sequence` is its last frame. Announced in the vocabulary; nothing sends it yet.
+    """A camera has sent nothing for so long; `sequence` is its last frame. Announced; nothing sends it yet.
 
     silent_for_ns: how long is too long.
     """
