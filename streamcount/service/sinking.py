@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -301,9 +300,6 @@ def run_sinks(
     settings: Settings, sinks: Mapping[str, SinkConfig], stop: threading.Event, host: str, port: int | None
 ) -> int:
     """Feeds the sinks until `stop` is set, and returns the exit code. port: of /metrics; None for no server."""
-    # msgspec looks into a type at its first use; two threads that did so at once have ended in a segmentation fault.
-    with contextlib.suppress(FrameError):
-        decode_event(b"{}")
     registry = CollectorRegistry()
     metrics = SinkMetrics(registry)
     feeders = [SinkFeeder(name, config, settings, metrics) for name, config in sinks.items()]

@@ -120,7 +120,7 @@ def record_key(key: bytes | None) -> str:
 def decode_missing(key: bytes | None, value: bytes | None) -> FramesMissing:
     """A camera's FramesMissing. Raises FrameError ("bad-record", "bad-metadata")."""
     try:
-        event = msgspec.json.decode(value or b"", type=FramesMissing)
+        event = _MISSING.decode(value or b"")
     except (msgspec.DecodeError, ValueError) as error:
         raise FrameError("bad-record", f"not a FramesMissing record: {error}") from error
     if event.camera_id != record_key(key) or not event.sequence <= event.last_sequence:
@@ -171,9 +171,13 @@ def encode_event(event: AnyEvent) -> bytes:
 def decode_event(value: bytes) -> AnyEvent:
     """The event in a structured CloudEvent. Raises FrameError ("bad-record")."""
     try:
-        return msgspec.json.decode(value, type=Envelope).data
+        return _EVENTS.decode(value).data
     except (msgspec.DecodeError, ValueError) as error:
         raise FrameError("bad-record", f"not one of streamcount's events: {error}") from error
+
+
+# Made here and not at first use: two threads that looked into a type at once have ended the process.
+_EVENTS, _MISSING = msgspec.json.Decoder(Envelope), msgspec.json.Decoder(FramesMissing)
 
 
 def _number(headers: Mapping[str, str], name: str) -> float | None:
