@@ -26,7 +26,8 @@ PATIENCE_S = 60.0
 
 @contextlib.contextmanager
 def service(broker: Broker, folder: Path, name: str, sinks: str) -> Iterator[Service]:
-    running = Service(broker.bootstrap_servers, folder, sinks, name)
+    # The broker is shared by all tests, and so would be the changelog of a worker of the default name.
+    running = Service(broker.bootstrap_servers, folder, f'[worker]\napp_id = "{name}-worker"\n{sinks}', name)
     try:
         yield running
     finally:
