@@ -179,7 +179,7 @@ def _quick_camera(name: str, kind: str, given: dict[str, Any]) -> CameraConfig:
     """A camera from options alone. Raises ConfigurationError naming the option."""
     from pydantic import TypeAdapter, ValidationError
 
-    from streamcount.config.settings import CameraConfig, CameraName
+    from streamcount.config.settings import CameraConfig, Name
 
     of_camera = {key: value for key, value in given.items() if key in CameraConfig.model_fields}
     of_source = {key: value for key, value in given.items() if key not in of_camera}
@@ -187,7 +187,7 @@ def _quick_camera(name: str, kind: str, given: dict[str, Any]) -> CameraConfig:
         location = of_source.pop("path")
         of_source["location"] = int(location) if location.isdecimal() else location
     try:
-        TypeAdapter(CameraName).validate_python(name)
+        TypeAdapter(Name).validate_python(name)
         return CameraConfig.model_validate({"source": {"kind": kind, **of_source}, **of_camera})
     except ValidationError as error:
         lines = []

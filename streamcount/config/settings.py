@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from streamcount.detection import DetectorConfig
+from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.pipeline import Pipeline
 from streamcount.quality import QualityConfig
@@ -17,7 +17,7 @@ from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
 from streamcount.wire.images import Encoding
 
-CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 TopicName = Literal[
     "frames", "detections", "tracks", "events", "counts", "windows", "alerts", "snapshots", "dead-letters"
@@ -160,8 +160,8 @@ class Settings(_Section):
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
     quality: QualityConfig = QualityConfig()
-    cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
-    sinks: dict[CameraName, SinkConfig] = Field(default_factory=dict)
+    cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
+    sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _frames_fit_in_messages(self) -> Settings:
@@ -188,8 +188,11 @@ class Settings(_Section):
         camera = self._camera(camera_id)
         return camera.tracker if camera and camera.tracker else self.tracker
 
-    def pipeline(self, camera_id: str) -> Pipeline:
-        """A pipeline with the camera's detector and tracker. Raises ModelError where a model cannot be loaded."""
-        return Pipeline(
-            self.detector_for(camera_id).build(), self.tracker_for(camera_id).build(), quality=self.quality
-        )
+    def pipeline(self, camera_id: str, detector: Detector | None = None) -> Pipeline:
+        """A pipeline as the camera is set up. Raises ModelError where a model cannot be loaded.
+
+        detector: the camera's, where it was built already; cameras that are set up alike share one.
+        """
+        if detector is None:
+            detector = self.detector_for(camera_id).build()
+        return Pipeline(detector, self.tracker_for(camera_id).build(), quality=self.quality)

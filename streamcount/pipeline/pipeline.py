@@ -9,9 +9,9 @@ import msgspec
 
 from streamcount.detection.base import Detector
 from streamcount.errors import StreamcountError
-from streamcount.events import EventsConfig, cell_events, empty_memory
+from streamcount.events import EventsConfig, cell_events
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
-from streamcount.quality import QualityConfig, empty_quality, judge, measurable, measure
+from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
 from streamcount.tracking import Tracker
 from streamcount.types import (
     AnyEvent,
@@ -74,8 +74,7 @@ class Pipeline:
         state = _of_camera(state, meta.camera_id)
         if not is_news(state, meta.run_id, meta.sequence):
             return state, SKIPPED
-        events: list[AnyEvent] = _run_started(state, meta.run_id, meta.sequence, meta.acquired_at_ns)
-        state = self._in_run(state, meta.run_id)
+        state, events = self._in_run(state, meta.run_id, meta.sequence, meta.acquired_at_ns)
         hole = meta.sequence - state.last_sequence - 1
         if hole:
             events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
@@ -83,12 +82,13 @@ class Pipeline:
         first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
         cells, told = cell_events(state.cells, tracks, detections.model, first_sequence, self.events)
         events.extend(told)
-        state, flags, turned = self._judged(state, detections)
+        quality, flags, turned = self._judged(state.quality, detections)
         events.extend(turned)
         state = msgspec.structs.replace(
             state,
             tracker=tracker,
             cells=cells,
+            quality=quality,
             last_sequence=meta.sequence,
             last_acquired_at_ns=meta.acquired_at_ns,
             first_sequence=first_sequence,
@@ -110,8 +110,7 @@ class Pipeline:
             state, missing.run_id, missing.last_sequence
         ):
             return state, SKIPPED
-        events: list[AnyEvent] = _run_started(state, missing.run_id, missing.sequence, missing.happened_at_ns)
-        state = self._in_run(state, missing.run_id)
+        state, events = self._in_run(state, missing.run_id, missing.sequence, missing.happened_at_ns)
         if missing.sequence > state.last_sequence + 1:
             events.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
         first = max(missing.sequence, state.last_sequence + 1)
@@ -125,13 +124,13 @@ class Pipeline:
         return state, StepResult(events=_with_unique_ids(events))
 
     def _judged(
-        self, state: PipelineState, detections: Detections
-    ) -> tuple[PipelineState, tuple[str, ...], tuple[AnyEvent, ...]]:
+        self, state: QualityState, detections: Detections
+    ) -> tuple[QualityState, tuple[str, ...], tuple[AnyEvent, ...]]:
         """The state, what is wrong with the frame (the detector's word included), and the event if that changed."""
         if detections.picture is None:
             return state, detections.quality, ()
-        quality, flags, change = judge(
-            state.quality,
+        state, flags, change = judge(
+            state,
             detections.metadata,
             detections.picture,
             self.quality,
@@ -139,22 +138,33 @@ class Pipeline:
             foreground_fraction=detections.foreground_fraction,
         )
         flags = tuple(dict.fromkeys((*detections.quality, *flags)))
-        state = msgspec.structs.replace(state, quality=quality)
         return state, flags, () if change is None else (change,)
 
-    def _in_run(self, state: PipelineState, run_id: str) -> PipelineState:
+    def _in_run(
+        self, state: PipelineState, run_id: str, sequence: int, at_ns: int
+    ) -> tuple[PipelineState, list[AnyEvent]]:
+        """The state within the run whose frame or loss this is, and RunStarted if it replaces another run."""
         if run_id == state.run_id:
-            return state
+            return state, []
         finished = (*state.finished_runs, state.run_id) if state.run_id else state.finished_runs
-        return PipelineState(
+        begun = PipelineState(
             camera_id=state.camera_id,
             tracker=self.tracker.initial_state(),
-            cells=empty_memory(),
-            quality=empty_quality(),
             run_id=run_id,
             finished_runs=finished[-REMEMBERED_RUNS:],
             runs_begun=state.runs_begun + 1,
         )
+        if not state.run_id:
+            return begun, []
+        told = RunStarted(
+            camera_id=state.camera_id,
+            run_id=run_id,
+            sequence=sequence,
+            happened_at_ns=at_ns,
+            decided_at_ns=at_ns,
+            previous_run_id=state.run_id,
+        )
+        return begun, [told]
 
 
 def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:
@@ -173,22 +183,6 @@ def is_news(state: PipelineState, run_id: str, sequence: int) -> bool:
     if run_id == state.run_id:
         return sequence > state.last_sequence
     return run_id not in state.finished_runs
-
-
-def _run_started(state: PipelineState, run_id: str, sequence: int, at_ns: int) -> list[AnyEvent]:
-    """The event, where this frame or loss is the first of another run; the camera's very first run replaces none."""
-    if not state.run_id or state.run_id == run_id:
-        return []
-    return [
-        RunStarted(
-            camera_id=state.camera_id,
-            run_id=run_id,
-            sequence=sequence,
-            happened_at_ns=at_ns,
-            decided_at_ns=at_ns,
-            previous_run_id=state.run_id,
-        )
-    ]
 
 
 def _hole(state: PipelineState, last_sequence: int, known_at_ns: int) -> FramesMissing:

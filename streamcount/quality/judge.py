@@ -116,8 +116,8 @@ def _against_history(
     state: QualityState, m: PictureMeasures, config: QualityConfig, cells: int
 ) -> dict[str, str]:
     found: dict[str, str] = {}
-    focus, bubble = focus_score(state, m), bubble_score(state, m)
-    if not state.best_focus or focus is None:
+    focus = focus_score(state, m)
+    if focus is None:
         return found
     level, contrast = (float(np.median(state.history[:, column])) for column in (LEVEL, CONTRAST))
     # A field that lost its cells has nothing to be sharp, and less contrast: neither is the picture's fault.
@@ -127,7 +127,8 @@ def _against_history(
         found["dark"] = f"the mean level is {m.level:.3f}, usually {level:.3f}"
     if cells and m.contrast < config.contrast_share * contrast:
         found["low-contrast"] = f"the contrast is {m.contrast:.3f}, usually {contrast:.3f}"
-    if config.bubble_limit and bubble is not None and bubble > config.bubble_limit:
+    bubble = bubble_score(state, m) if config.bubble_limit else None
+    if bubble is not None and bubble > config.bubble_limit:
         found["bubble"] = (
             f"a part of the picture is darker by {bubble:.1f} spreads, over {config.bubble_limit:.1f}"
         )

@@ -76,7 +76,7 @@ def measure(image: Image) -> PictureMeasures:
 
 def _check(image: Image) -> None:
     shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    if not shaped or image.dtype not in (np.uint8, np.uint16) or min(image.shape[:2]) < SMALLEST_SIDE_PX:
+    if not shaped or image.dtype not in (np.uint8, np.uint16) or not measurable(image):
         raise FrameError(
             "bad-image",
             f"a picture of shape {image.shape} and type {image.dtype} cannot be measured: give (H, W) or "

@@ -36,9 +36,8 @@ class Pipelines:
         key = (detector_config.model_dump_json(), tracker_config.model_dump_json())
         with self._lock:
             if key not in self._pipelines:
-                self._pipelines[key] = Pipeline(
-                    self._detector(detector_config), tracker_config.build(), quality=self._settings.quality
-                )
+                detector = self._detector(detector_config)
+                self._pipelines[key] = self._settings.pipeline(camera_id, detector)
             return self._pipelines[key]
 
     def _detector(self, config: DetectorConfig) -> Detector:
