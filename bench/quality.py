@@ -27,6 +27,7 @@ from streamcount.quality import (
     judge,
     measure,
 )
+from streamcount.quality.measure import MASK_LENGTH, MEDIAN_ABSOLUTE, NOISE_MASK
 from streamcount.quality.state import remembered
 from streamcount.sources.base import Run
 from streamcount.sources.images import read_image
@@ -112,9 +113,8 @@ def blurred(image: Image, radius_px: float, kind: str) -> Image:
 
 def noise_of(image: Image) -> float:
     """Standard deviation of the image's own noise, grey levels (Immerkaer 1996)."""
-    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    heights = np.abs(cv2.filter2D(image if image.ndim == 2 else image[..., 1], cv2.CV_32F, mask))
-    return max(LEAST_NOISE, float(np.median(heights)) / 0.6745 / 6)
+    heights = np.abs(cv2.filter2D(image if image.ndim == 2 else image[..., 1], cv2.CV_32F, NOISE_MASK))
+    return max(LEAST_NOISE, float(np.median(heights)) / MEDIAN_ABSOLUTE / MASK_LENGTH)
 
 
 def noisy(image: Image, noise: float, rng: Generator) -> Image:

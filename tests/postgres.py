@@ -10,7 +10,21 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+
+def running_server() -> Iterator[Postgres]:
+    """A started server, for a fixture to yield from. Skips the test where there is none to start."""
+    pytest.importorskip("psycopg")
+    if programs() is None:
+        pytest.skip("there is no PostgreSQL on this machine")
+    server = Postgres()
+    server.start()
+    yield server
+    server.close()
 
 
 def programs() -> Path | None:

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamcount.errors import ConfigurationError, SinkError
-from streamcount.sinks.files import write_whole
+from streamcount.errors import SinkError
 from streamcount.wire.cloudevents import format_time
 
 if TYPE_CHECKING:
@@ -53,19 +52,17 @@ def _shown(name: str, value: Any) -> str:
 def draw(answer: Answer, path: Path, title: str) -> None:
     """Lines over time with their bands, one a camera, class, figure and zone.
 
-    Raises ConfigurationError without matplotlib, SinkError where there is nothing to draw.
+    Raises ConfigurationError without matplotlib or where the file cannot be written, SinkError where there is nothing
+    to draw.
     """
-    import io
+    from streamcount.lineage.style import check_picture, new_figure, save
 
-    try:
-        import matplotlib.dates
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigurationError("plots need matplotlib: pip install 'streamcount[lineage]'") from error
+    check_picture(path)
+    import matplotlib.dates
+
     if not answer.rows:
         raise SinkError("there is nothing to draw: no row of the store is what was asked for")
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_figure(9, 5)
     for label, (times, values, low, high) in _lines(answer).items():
         (line,) = axes.plot(times, values, label=label, marker="." if len(times) < 60 else "")
         axes.fill_between(times, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
@@ -82,9 +79,7 @@ def draw(answer: Answer, path: Path, title: str) -> None:
     axes.set_title("cells per frame: mean, least to most" if title == "counts" else title)
     axes.grid(alpha=0.3)
     axes.legend()
-    out = io.BytesIO()
-    figure.savefig(out, format=path.suffix[1:], dpi=150)
-    write_whole(path, out.getvalue())
+    save(figure, path)
 
 
 def _lines(answer: Answer) -> dict[str, tuple[list[Any], list[float], list[float], list[float]]]:

@@ -63,7 +63,7 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object)
     if kind == "missing":
         return f"{key!r} is missing; add it"
     message = message.removeprefix("Value error, ")
-    if isinstance(value, str) and "password" not in value:
+    if isinstance(value, str):
         return f"{key!r} = {redacted(value)!r}: {message}"
     if isinstance(value, int | float):
         return f"{key!r} = {value!r}: {message}"

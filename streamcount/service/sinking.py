@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streamcount.config import Settings, TopicName
-from streamcount.errors import FrameError, SinkError, StreamcountError
+from streamcount.errors import ConfigurationError, FrameError, SinkError, StreamcountError
 from streamcount.service.reading import CONNECT_S
 from streamcount.service.status import StatusServer
 from streamcount.sinks.store import EventSink, SinkConfig, SqliteConfig
@@ -287,8 +287,6 @@ def chosen_sinks(settings: Settings, names: Sequence[str]) -> dict[str, SinkConf
 
     Raises ConfigurationError.
     """
-    from streamcount.errors import ConfigurationError
-
     sinks: dict[str, SinkConfig] = dict(settings.sinks) or {"store": SqliteConfig()}
     unknown = [name for name in names if name not in sinks]
     if unknown:

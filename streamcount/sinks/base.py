@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamcount.errors import ConfigurationError
 from streamcount.types import AnyEvent
 
 
@@ -43,3 +45,15 @@ class SinkOptions(BaseModel):
         default=Path("streamcount-data/refused"),
         description="where NAME.jsonl holds the records that can never be stored",
     )
+
+
+def secret_of(variable: str | None) -> str | None:
+    """What the environment variable holds, None where none is named. Raises ConfigurationError where it is unset."""
+    if variable is None:
+        return None
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigurationError(
+            f"the environment variable {variable} is not set; a sink's secret belongs there"
+        )
+    return value

@@ -38,6 +38,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PASSWORD = re.compile(r"password.*", re.IGNORECASE | re.DOTALL)
 
 
 class VideoConfig(BaseModel):
@@ -173,12 +174,13 @@ class VideoSource:
 
 
 def redacted(location: int | str) -> str:
-    """A location fit to be printed: user, password and query of an address are left out."""
+    """A location fit to be printed: user, password and query of an address are left out, a password in words too."""
     if isinstance(location, int):
         return f"camera {location}"
     # Anywhere in it: a location with a blank or a quote before the scheme holds its password all the same.
     if not _URL.search(location):
-        return location
+        # What databases take in place of an address: words, of which all from this one on may be secret.
+        return _PASSWORD.sub("***", location)
     scheme, _, rest = location.partition("://")
     # A password may hold "/" or "?" unescaped; nothing before the last "@" is worth the risk of printing it.
     hidden, _, address = rest.rpartition("@")

@@ -23,7 +23,7 @@ from streamcount.sinks.store.webhook import WebhookSink
 from streamcount.types import AnyEvent
 from streamcount.wire import decode_event
 from streamcount.wire.signing import verify
-from tests.postgres import Postgres, programs
+from tests.postgres import Postgres, running_server
 from tests.sunk import DAY_NS, every_kind, series
 
 KINDS = ("sqlite", "postgres", "parquet", "jsonl", "webhook")
@@ -77,13 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    pytest.importorskip("psycopg")
-    if programs() is None:
-        pytest.skip("there is no PostgreSQL on this machine")
-    running = Postgres()
-    running.start()
-    yield running
-    running.close()
+    yield from running_server()
 
 
 @pytest.fixture(params=KINDS)

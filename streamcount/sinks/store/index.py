@@ -1,11 +1,19 @@
-"""Which messages a folder of files holds, in a small database beside them; files alone could not tell quickly."""
+"""Which messages a folder of files holds, in a small database beside them; files alone could not tell quickly.
+
+And what else the sinks that write files share.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+
+from streamcount.errors import SinkError
+from streamcount.sinks.store.sqlite import transaction
 
 # Readers of hive folders pass over names that begin so.
 NAME = "_index.sqlite"
@@ -48,15 +56,10 @@ class MessageIndex:
 
     def add(self, message_ids: Iterable[str], sizes: dict[str, int]) -> None:
         """Notes messages, and up to which size, in bytes, each file is noted now."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             rows = ((_digest(one),) for one in message_ids)
             self._db.executemany("INSERT OR IGNORE INTO messages VALUES (?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", sizes.items())
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Frees the file."""
@@ -77,3 +80,40 @@ def fresh(index: MessageIndex, message_ids: list[str]) -> list[int]:
             seen.add(message_id)
             positions.append(position)
     return positions
+
+
+class IndexedFolder:
+    """What sinks that write files have in common: a folder with an index, open or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index: MessageIndex | None = None
+
+    def _open_index(self) -> MessageIndex:
+        self._index = MessageIndex(self._folder)
+        return self._index
+
+    def _opened(self) -> MessageIndex:
+        """The index. Raises SinkError where it is not open."""
+        if self._index is None:
+            raise SinkError(f"{self._folder} is not open")
+        return self._index
+
+    def close(self) -> None:
+        index, self._index = self._index, None
+        if index is not None:
+            index.close()
+
+
+def day_of(time_ns: int) -> str:
+    """The day in UTC, as 2026-01-31. Raises ValueError or OverflowError where there is none."""
+    return f"{datetime.fromtimestamp(time_ns // 10**9, UTC):%Y-%m-%d}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder lasting."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from streamcount.errors import FrameError, SinkError
 from streamcount.sinks.base import SinkOptions
-from streamcount.sinks.store.index import MessageIndex, fresh
+from streamcount.sinks.store.index import IndexedFolder, MessageIndex, day_of, fresh, sync_folder
 from streamcount.types import AnyEvent
 from streamcount.wire.cloudevents import decode_event, encode_event
 
@@ -34,44 +33,42 @@ class JsonLinesConfig(SinkOptions):
         return JsonLinesSink(self.folder, self.max_file_bytes)
 
 
-class JsonLinesSink:
+class JsonLinesSink(IndexedFolder):
     """DAY-NUMBER.jsonl, the day (UTC) being that of the event. Lines are appended and synced, then noted in an index.
 
     Opening it notes the lines that a crash left unnoted, and cuts off a line that was not written to its end.
     """
 
     def __init__(self, folder: Path, max_file_bytes: int = 256 * MEBIBYTE) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._max_file_bytes = max_file_bytes
-        self._index: MessageIndex | None = None
         self._numbers: dict[str, int] = {}
 
     def open(self) -> None:
         self.close()
         try:
-            self._index = MessageIndex(self._folder)
-            noted = self._index.files()
+            index = self._open_index()
+            noted = index.files()
             for path in sorted(self._folder.glob("*.jsonl")):
                 day, _, number = path.stem.rpartition("-")
                 self._numbers[day] = max(self._numbers.get(day, 0), int(number))
                 if path.stat().st_size != noted.get(path.name, 0):
-                    self._mend(self._index, path, noted.get(path.name, 0))
+                    self._mend(index, path, noted.get(path.name, 0))
         except (OSError, sqlite3.Error, ValueError, FrameError) as error:
             self.close()
             raise SinkError(f"{self._folder} cannot be opened: {error}") from error
 
     def write(self, events: Sequence[AnyEvent]) -> int:
-        if self._index is None:
-            raise SinkError(f"{self._folder} is not open")
+        index = self._opened()
         ids = [event.message_id for event in events]
         try:
-            new = fresh(self._index, ids)
+            new = fresh(index, ids)
             by_day: dict[str, list[bytes]] = {}
             for position in new:
                 day = day_of(events[position].happened_at_ns)
                 by_day.setdefault(day, []).append(encode_event(events[position]) + b"\n")
             sizes = dict(self._append(day, lines) for day, lines in by_day.items())
-            self._index.add((ids[position] for position in new), sizes)
+            index.add((ids[position] for position in new), sizes)
         except (OSError, sqlite3.Error) as error:
             # Lines may be there that are not noted; only opening it anew tells.
             self.close()
@@ -81,10 +78,8 @@ class JsonLinesSink:
         return len(new)
 
     def close(self) -> None:
-        index, self._index = self._index, None
+        super().close()
         self._numbers = {}
-        if index is not None:
-            index.close()
 
     def _append(self, day: str, lines: list[bytes]) -> tuple[str, int]:
         number = self._numbers.get(day, 0)
@@ -116,17 +111,3 @@ class JsonLinesSink:
             file.truncate(whole)
             os.fsync(file.fileno())
         index.add(ids, {path.name: whole})
-
-
-def day_of(time_ns: int) -> str:
-    """The day in UTC, as 2026-01-31. Raises ValueError or OverflowError where there is none."""
-    return f"{datetime.fromtimestamp(time_ns // 10**9, UTC):%Y-%m-%d}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes names in a folder lasting."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

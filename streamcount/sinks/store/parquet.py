@@ -15,8 +15,7 @@ from pydantic import Field
 from streamcount.errors import ConfigurationError, SinkError
 from streamcount.sinks.base import SinkOptions
 from streamcount.sinks.store import schema
-from streamcount.sinks.store.index import MessageIndex, fresh
-from streamcount.sinks.store.jsonl import day_of, sync_folder
+from streamcount.sinks.store.index import IndexedFolder, day_of, fresh, sync_folder
 from streamcount.types import AnyEvent
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class ParquetConfig(SinkOptions):
         return ParquetSink(self.folder)
 
 
-class ParquetSink:
+class ParquetSink(IndexedFolder):
     """day=YYYY-MM-DD/camera=NAME/part-....parquet with the columns of the table `events`, but for the camera.
 
     A file is written beside, synced, renamed, then noted in an index. Opening it notes the files that a crash left
@@ -49,26 +48,22 @@ class ParquetSink:
     as one table.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._index: MessageIndex | None = None
-
     def open(self) -> None:
         import pyarrow
         import pyarrow.parquet
 
         self.close()
         try:
-            self._index = MessageIndex(self._folder)
+            index = self._open_index()
             for left in self._folder.glob("day=*/camera=*/.part-*"):
                 left.unlink()
-            noted = self._index.files()
+            noted = index.files()
             for path in sorted(self._folder.glob("day=*/camera=*/part-*.parquet")):
                 name = path.relative_to(self._folder).as_posix()
                 if name not in noted:
                     with pyarrow.parquet.ParquetFile(path) as file:
                         ids = file.read(columns=["message_id"]).column("message_id").to_pylist()
-                    self._index.add(ids, {name: path.stat().st_size})
+                    index.add(ids, {name: path.stat().st_size})
         except (OSError, sqlite3.Error, pyarrow.ArrowException) as error:
             self.close()
             raise SinkError(f"{self._folder} cannot be opened: {error}") from error
@@ -76,11 +71,10 @@ class ParquetSink:
     def write(self, events: Sequence[AnyEvent]) -> int:
         import pyarrow
 
-        if self._index is None:
-            raise SinkError(f"{self._folder} is not open")
+        index = self._opened()
         ids = [event.message_id for event in events]
         try:
-            new = fresh(self._index, ids)
+            new = fresh(index, ids)
             parts: dict[str, list[int]] = {}
             for position in new:
                 event = events[position]
@@ -88,18 +82,13 @@ class ParquetSink:
                 parts.setdefault(place, []).append(position)
             for place, positions in parts.items():
                 name, size = self._write_part(place, _table([events[one] for one in positions]))
-                self._index.add((ids[one] for one in positions), {name: size})
+                index.add((ids[one] for one in positions), {name: size})
         except (ValueError, OverflowError, pyarrow.ArrowInvalid) as error:
             raise SinkError(f"{self._folder} can never hold this: {error}", retry=False) from error
         except (OSError, sqlite3.Error, pyarrow.ArrowException) as error:
             self.close()
             raise SinkError(f"{self._folder} cannot be written: {error}") from error
         return len(new)
-
-    def close(self) -> None:
-        index, self._index = self._index, None
-        if index is not None:
-            index.close()
 
     def _write_part(self, place: str, table: pyarrow.Table) -> tuple[str, int]:
         import pyarrow.parquet

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from streamcount.errors import ConfigurationError, SinkError
-from streamcount.sinks.base import SinkOptions
+from streamcount.sinks.base import SinkOptions, secret_of
 from streamcount.sinks.store import schema
 from streamcount.types import AnyEvent
 
@@ -53,18 +52,6 @@ class PostgresConfig(SinkOptions):
     def build(self) -> PostgresSink:
         """The sink, not open yet. Raises ConfigurationError."""
         return PostgresSink(self.url, self.password())
-
-
-def secret_of(variable: str | None) -> str | None:
-    """What the environment variable holds, None where none is named. Raises ConfigurationError where it is unset."""
-    if variable is None:
-        return None
-    value = os.environ.get(variable)
-    if not value:
-        raise ConfigurationError(
-            f"the environment variable {variable} is not set; a sink's secret belongs there"
-        )
-    return value
 
 
 def connect(url: str, password: str | None) -> psycopg.Connection[tuple[Any, ...]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -57,21 +58,14 @@ class SqliteSink:
             raise SinkError(f"{self._path} is not open")
         db = self._db
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(db):
                 new = 0
                 for table, rows in schema.rows_of(events).items():
                     done = db.executemany(table.insert("?"), rows).rowcount if rows else 0
                     new += done if table is schema.EVENTS else 0
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
         except (OverflowError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError) as error:
             raise SinkError(f"{self._path} can never hold this: {error}", retry=False) from error
         except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
             raise SinkError(f"{self._path} cannot be written: {error}") from error
         return new
 
@@ -81,8 +75,7 @@ class SqliteSink:
             db.close()
 
     def _make_tables(self, db: sqlite3.Connection) -> None:
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             db.execute("CREATE TABLE IF NOT EXISTS streamcount_schema (version INTEGER NOT NULL)")
             found = db.execute("SELECT MAX(version) FROM streamcount_schema").fetchone()[0]
             if found is not None and found > schema.VERSION:
@@ -95,7 +88,17 @@ class SqliteSink:
                 for name, query in schema.VIEWS.items():
                     db.execute(f"CREATE VIEW {name} AS {query}")
                 db.execute("INSERT INTO streamcount_schema VALUES (?)", (schema.VERSION,))
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, whatever goes wrong, the commit too. The connection's `isolation_level` is None."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         db.execute("COMMIT")
+    except BaseException:
+        # Some errors, such as a full disk, have ended the transaction already.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from streamcount.errors import SinkError
-from streamcount.sinks.base import SinkOptions
-from streamcount.sinks.store.postgres import secret_of
+from streamcount.sinks.base import SinkOptions, secret_of
 from streamcount.types import AnyEvent
 from streamcount.wire.cloudevents import encode_event
 from streamcount.wire.signing import HEADER, sign

@@ -14,27 +14,22 @@ from typer.testing import CliRunner
 from streamcount.cli import app
 from streamcount.config import parse_settings
 from streamcount.errors import ConfigurationError, SinkError
+from streamcount.sinks.base import secret_of
 from streamcount.sinks.store import questions
 from streamcount.sinks.store.jsonl import JsonLinesSink
 from streamcount.sinks.store.parquet import ParquetSink
-from streamcount.sinks.store.postgres import PostgresConfig, PostgresSink, month_of, secret_of
+from streamcount.sinks.store.postgres import PostgresConfig, PostgresSink, month_of
 from streamcount.sinks.store.questions import Store, Wanted, open_store
 from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
 from streamcount.wire.cloudevents import parse_time
 from streamcount.wire.signing import sign, verify
-from tests.postgres import Postgres, programs
+from tests.postgres import Postgres, running_server
 from tests.sunk import DAY_NS, SECOND_NS, START_NS, counts, every_kind, series
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    pytest.importorskip("psycopg")
-    if programs() is None:
-        pytest.skip("there is no PostgreSQL on this machine")
-    running = Postgres()
-    running.start()
-    yield running
-    running.close()
+    yield from running_server()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
