@@ -15,6 +15,7 @@ from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
+from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
 from streamcount.wire.images import Encoding
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -142,12 +143,23 @@ class CameraConfig(_Section):
         default=None, description="in place of [detector] for this camera"
     )
     tracker: TrackerConfig | None = Field(default=None, description="in place of [tracker] for this camera")
+    chamber: ChamberConfig | None = Field(default=None, description="in place of [chamber] for this camera")
 
     @model_validator(mode="after")
     def _buffer_holds_a_frame(self) -> CameraConfig:
         if self.buffer_bytes < 4 * MEBIBYTE and self.encoding == "raw":
             raise ValueError("buffer_bytes below 4 MiB is too small for raw frames; raise it or use jpeg")
         return self
+
+
+class FiguresConfig(_Section):
+    """How sure the figures of windows are told to be."""
+
+    level: float = Field(default=0.95, gt=0, lt=1, description="level of the confidence intervals")
+    rule: Literal["exact", "mid-p"] = Field(
+        default="exact",
+        description="intervals of counts: exact never covers less than the level; mid-p covers it on average",
+    )
 
 
 class Settings(_Section):
@@ -160,6 +172,9 @@ class Settings(_Section):
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
     quality: QualityConfig = QualityConfig()
+    windows: dict[Name, WindowConfig] = Field(default_factory=lambda: {"minute": WindowConfig(length_s=60)})
+    figures: FiguresConfig = FiguresConfig()
+    chamber: ChamberConfig | None = None
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
 
@@ -188,6 +203,12 @@ class Settings(_Section):
         camera = self._camera(camera_id)
         return camera.tracker if camera and camera.tracker else self.tracker
 
+    def windows_for(self, camera_id: str) -> WindowsSetup:
+        """The windows of a camera, and how their figures are made."""
+        camera = self._camera(camera_id)
+        chamber = camera.chamber if camera and camera.chamber else self.chamber
+        return WindowsSetup(self.windows, chamber, self.figures.level, self.figures.rule)
+
     def pipeline(self, camera_id: str, detector: Detector | None = None) -> Pipeline:
         """A pipeline as the camera is set up. Raises ModelError where a model cannot be loaded.
 
@@ -195,4 +216,9 @@ class Settings(_Section):
         """
         if detector is None:
             detector = self.detector_for(camera_id).build()
-        return Pipeline(detector, self.tracker_for(camera_id).build(), quality=self.quality)
+        return Pipeline(
+            detector,
+            self.tracker_for(camera_id).build(),
+            quality=self.quality,
+            windows=self.windows_for(camera_id),
+        )

@@ -23,7 +23,9 @@ from streamcount.types import (
     RunStarted,
     Tracks,
     TrackStatus,
+    WindowClosed,
 )
+from streamcount.windows import Seen, WindowsSetup, end_run, lose, no_windows, observe
 
 
 class Pipeline:
@@ -40,11 +42,13 @@ class Pipeline:
         tracker: Tracker,
         events: EventsConfig | None = None,
         quality: QualityConfig | None = None,
+        windows: WindowsSetup | None = None,
     ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.events = events or EventsConfig()
         self.quality = quality or QualityConfig()
+        self.windows = windows or WindowsSetup()
 
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
@@ -96,6 +100,8 @@ class Pipeline:
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
         )
         events.append(_counts(state, detections, tracks, flags))
+        state, closed = self._windowed(state, Seen(detections, tracks, tuple(events), flagged=bool(flags)))
+        events.extend(closed)
         return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
 
     def miss(self, state: PipelineState, missing: FramesMissing) -> tuple[PipelineState, StepResult]:
@@ -111,17 +117,35 @@ class Pipeline:
         ):
             return state, SKIPPED
         state, events = self._in_run(state, missing.run_id, missing.sequence, missing.happened_at_ns)
+        losses = []
         if missing.sequence > state.last_sequence + 1:
-            events.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
+            losses.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
         first = max(missing.sequence, state.last_sequence + 1)
-        events.append(msgspec.structs.replace(missing, sequence=first))
+        losses.append(msgspec.structs.replace(missing, sequence=first))
+        windows = state.windows
+        for loss in losses:
+            windows = lose(windows, loss, self.windows)
+        events.extend(losses)
         state = msgspec.structs.replace(
             state,
+            windows=windows,
             last_sequence=missing.last_sequence,
             last_acquired_at_ns=missing.decided_at_ns,
             missed_frames=state.missed_frames + missing.last_sequence - state.last_sequence,
         )
         return state, StepResult(events=_with_unique_ids(events))
+
+    def finish(self, state: PipelineState) -> tuple[PipelineState, StepResult]:
+        """The run is over: its open windows are told as they stand. For recordings, which have an end."""
+        closed = self._closed(state)
+        return msgspec.structs.replace(state, windows=no_windows()), StepResult(events=closed)
+
+    def _closed(self, state: PipelineState) -> tuple[WindowClosed, ...]:
+        return end_run(state.windows, self.windows, state.camera_id, state.run_id)[1]
+
+    def _windowed(self, state: PipelineState, seen: Seen) -> tuple[PipelineState, tuple[WindowClosed, ...]]:
+        windows, closed = observe(state.windows, seen, self.windows)
+        return msgspec.structs.replace(state, windows=windows), closed
 
     def _judged(
         self, state: QualityState, detections: Detections
@@ -143,7 +167,7 @@ class Pipeline:
     def _in_run(
         self, state: PipelineState, run_id: str, sequence: int, at_ns: int
     ) -> tuple[PipelineState, list[AnyEvent]]:
-        """The state within the run whose frame or loss this is, and RunStarted if it replaces another run."""
+        """The state within the run whose frame or loss this is; where it replaces one, what that leaves is told."""
         if run_id == state.run_id:
             return state, []
         finished = (*state.finished_runs, state.run_id) if state.run_id else state.finished_runs
@@ -156,6 +180,7 @@ class Pipeline:
         )
         if not state.run_id:
             return begun, []
+        closed = self._closed(state)
         told = RunStarted(
             camera_id=state.camera_id,
             run_id=run_id,
@@ -164,7 +189,7 @@ class Pipeline:
             decided_at_ns=at_ns,
             previous_run_id=state.run_id,
         )
-        return begun, [told]
+        return begun, [*closed, told]
 
 
 def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:
