@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 
 
 def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
-    """Cells that cross a field in a window of 50 frames; each stays 20 frames on average, in a field full from before."""
+    """Cells that cross a field in a window of 50 frames; each stays 20 frames on average."""
     frames, stay, before = 50, 20.0, 400
     begins = rng.uniform(-before, frames, rng.poisson(mean / stay * (before + frames)))
     ends = begins + rng.exponential(stay, len(begins))
@@ -108,12 +108,12 @@ def divisions(number: int, hours: float, rng: Generator) -> Array:
 
 
 def counts_of(number: int, kind: str, rng: Generator) -> Series:
-    """Counts of 200 frames: divisions begin after a lag, and stop or fade, by kind; then cells are missed and invented."""
+    """Counts of 200 frames: divisions begin after a lag, and stop or fade, by kind; the detector errs."""
     times_h = np.linspace(0, HOURS, FRAMES)
     lag_h, end_h = (8.0, 40.0) if "lag" in kind else (0.0, HOURS)
     clock_h = np.clip(times_h, lag_h, end_h) - lag_h
     if "fade" in kind:
-        # The clock of all cells slows down as the logistic curve of power 4 does, towards eight times as many.
+        # The clock of all cells slows down as the logistic curve of power 4 does, towards four times as many.
         steps_h, risen = np.diff(times_h, prepend=0.0) * (times_h > lag_h), 0.0
         for at, step_h in enumerate(steps_h):
             risen += step_h * max(0.0, 1 - (2 ** (risen / DOUBLING_H) / 4) ** 4)

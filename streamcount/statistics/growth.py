@@ -1,9 +1,9 @@
 """Doubling time: a log-linear fit over the growth phase only.
 
-The phase is where counts neither wait (lag) nor have stopped (plateau). Three straight pieces, level, rising and level,
-are fitted to the logarithms at all pairs of corners at once. A corner is believed where it makes the fit better by more
-than a search among so many would by chance. Growth that fades slowly has no corner; there the rising piece is cut at
-its end while a parabola fits better than a line. The rate and its error are those of `fit_slope`.
+The phase is where counts neither wait (lag) nor have stopped (plateau). Three straight pieces (level, rising, level)
+are fitted to the logarithms at all pairs of corners at once. A corner is believed where it makes the fit better by
+more than a search among so many would by chance. Growth that fades slowly has no corner; there the rising piece is cut
+at its end while a parabola fits better than a line. The rate and its error are those of `fit_slope`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streamcount.statistics.slope import Slope, fit_slope
 MOST_POINTS = 64
 # Points that a phase has at least, of the coarse ones.
 FEWEST_POINTS = 8
-# By so much in chi-square each corner must make the fit better: twice the logarithm of the places it can take, and some.
+# By so much in chi-square each corner must make the fit better: over twice the logarithm of its possible places.
 CORNER = 12.0
 # So many standard errors of bend are more than chance; each cut takes this share of the phase away.
 BENT, CUT, MOST_CUTS = 2.0, 1 / 8, 8
@@ -30,7 +30,7 @@ MEDIAN_ABSOLUTE = 0.6745
 class Growth(NamedTuple):
     """How fast the cells of a camera multiply.
 
-    doubling_time_h: None where the interval of the rate includes 0 or less, so that no doubling is told apart from none.
+    doubling_time_h: None where the interval of the rate includes 0 or less: growth is not told from none.
     rate_per_h: of the mean count, in natural logarithms; negative where cells get fewer.
     phase_started_ns, phase_ended_ns: of the growth phase that was fitted, acquisition times.
     """
@@ -56,7 +56,7 @@ class _Points(msgspec.Struct, frozen=True, eq=False):
 def doubling_time(series: Series, level: float = LEVEL) -> Growth | None:
     """The growth of counts, None of fewer than 8 points or of a phase with hardly any cells.
 
-    series: in order of time; more than 64 points are summed. level: of both intervals, within (0, 1). Raises ValueError.
+    series: in order of time; more than 64 points are summed. level: of both intervals. Raises ValueError.
     """
     from scipy.special import ndtri
 
