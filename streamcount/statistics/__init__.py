@@ -1,5 +1,6 @@
 """Intervals, rates and units: what a count is worth."""
 
+from streamcount.statistics.growth import Growth, doubling_time
 from streamcount.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -25,6 +26,7 @@ from streamcount.statistics.units import (
 __all__ = [
     "LEVEL",
     "Estimate",
+    "Growth",
     "GrowthState",
     "Rule",
     "Series",
@@ -35,6 +37,7 @@ __all__ = [
     "counted",
     "counted_in",
     "diameter_um",
+    "doubling_time",
     "field_area_um2",
     "fraction",
     "mean_count",

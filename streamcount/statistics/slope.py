@@ -10,7 +10,8 @@ differ from exp(a + r t), and the covariance of the relative deviations is the s
 
 It is a log-linear model with a Poisson-like mean-variance relation (a quasi-likelihood; Zeger, Biometrika 75, 1988),
 solved by iterated generalised least squares, both sizes by restricted maximum likelihood. Dispersion is 1 unless the
-counts contradict it, and never less: cells that divide in step vary less than that, and the interval is then too wide.
+counts contradict it, and never less: cells that divide in step vary less than that, and the interval is then too
+wide.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ LEAST_RISE = 0.1
 
 
 class Slope(NamedTuple):
-    """rate_per_h and its standard error; dispersion and noise as above; bend: how many standard errors of a parabola's
-    square term the log counts need, negative where growth slows down; fitted: (N,) mean counts of the model."""
+    """rate_per_h and its standard error; dispersion and noise as above; bend: how many standard errors of a
+    parabola's square term the log counts need, negative where growth slows down; fitted: (N,) mean counts of the
+    model."""
 
     rate_per_h: float
     error_per_h: float
@@ -143,5 +145,5 @@ def _least_squares(
 ) -> tuple[Float64Array, Float64Array]:
     """Coefficients and their covariance."""
     weighted = columns * weights[:, None]
-    covariance = np.linalg.inv(weighted.T @ columns)
+    covariance: Float64Array = np.linalg.inv(weighted.T @ columns)
     return covariance @ (weighted.T @ response), covariance

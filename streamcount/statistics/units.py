@@ -54,10 +54,10 @@ def counted_in(boxes_px: ArrayLike, square_px: tuple[float, float, float, float]
     boxes_px: (N, 4), half-open (y0, x0, y1, x1). square_px: likewise, such as a square of a Neubauer chamber.
 
     A cell that touches the top or left edge counts, one that touches the bottom or right does not (Gundersen, J.
-    Microsc. 111, 1977). The rule here asks where the lower right corner of the box lies (the associated point of Miles,
-    Math. Biosci. 6, 1970): the same for cells smaller than the square, and a cell counts in exactly one square of a
-    grid, whatever its size. A corner on the bottom or right edge itself is in the next square, so at the image's own
-    edge a cell that is cut off there does not count. Raises ValueError.
+    Microsc. 111, 1977). The rule here asks where the lower right corner of the box lies (the associated point of
+    Miles, Math. Biosci. 6, 1970): the same for cells smaller than the square, and a cell counts in exactly one square of
+    a grid, whatever its size. A corner on the bottom or right edge itself is in the next square, so at the image's
+    own edge a cell that is cut off there does not count. Raises ValueError.
     """
     y0, x0, y1, x1 = square_px
     if not (y1 > y0 and x1 > x0):
@@ -80,8 +80,8 @@ def confluence(
 
     A pixel is no sample: a cell covers all of its pixels at once. Of grains that lie independently the variance of
     the fraction is p (1 - p) times the integral range over the field's area (Lantuejoul, J. Microsc. 161, 1991); the
-    range is at most the area-weighted mean area of the cells, which is taken. Cells that keep apart vary less, and the
-    interval is too wide; cells that cluster vary more. Without cells it is (0, 1). Raises ValueError.
+    range is at most the area-weighted mean area of the cells, which is taken. Cells that keep apart vary less, and
+    the interval is too wide; cells that cluster vary more. Without cells it is (0, 1). Raises ValueError.
     """
     _positive(area_um2=area_um2)
     if not 0 <= covered_fraction <= 1:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.types import (
-    AnyEvent,
     CellAbnormal,
     CellAppeared,
     CellDied,
@@ -65,7 +64,7 @@ def _counts(event: CellEvent) -> bool:
     )
 
 
-def column_of(event: AnyEvent) -> int | None:
+def column_of(event: CellEvent) -> int | None:
     """The column of HAPPENINGS in which an event counts, None for one that counts in none."""
     if isinstance(event, CellAppeared):
         if event.entered:
@@ -73,7 +72,7 @@ def column_of(event: AnyEvent) -> int | None:
         return None if event.parent_id else COLUMNS["appeared"]
     if isinstance(event, CellAbnormal):
         return COLUMNS["abnormal"]
-    name = OF_KIND.get(type(event)) if isinstance(event, CellEvent) else None
+    name = OF_KIND.get(type(event))
     return None if name is None else COLUMNS[name]
 
 
@@ -88,8 +87,9 @@ def _with_event(
         dwell = window.dwell.copy()
         dwell[layout.places.index(event.zone)] += (event.dwell_ns / NS_PER_S, 1)
         return msgspec.structs.replace(window, dwell=dwell)
-    happened = window.happened.copy()
-    happened[places, layout.model.class_names.index(event.class_name), column_of(event)] += 1
+    happened, column = window.happened.copy(), column_of(event)
+    if column is not None:
+        happened[places, layout.model.class_names.index(event.class_name), column] += 1
     return msgspec.structs.replace(window, happened=happened)
 
 

@@ -48,8 +48,8 @@ def sums_of(
     um2 = 0.0 if size_um is None else size_um**2
     return FrameSums(
         cells=cells,
-        counted=np.bincount(classes, whole, number),
-        cell_areas_um2=np.bincount(classes, areas_px * um2, number),
+        counted=np.bincount(classes, whole, number).astype(np.float64),
+        cell_areas_um2=np.bincount(classes, areas_px * um2, number).astype(np.float64),
         field_um2=place_areas_px * um2,
         areas=np.array([areas_px.sum(), areas_px @ areas_px]),
         field_px=float(height * width),
