@@ -6,6 +6,7 @@ from streamcount.alerts.fold import evaluate
 from streamcount.alerts.judging import figure_of
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState, RuleState
+from streamcount.alerts.trial import rule_over_windows, would_have_told
 
 __all__ = [
     "AlertRule",
@@ -20,5 +21,7 @@ __all__ = [
     "check_rules",
     "evaluate",
     "figure_of",
+    "rule_over_windows",
     "spans",
+    "would_have_told",
 ]
