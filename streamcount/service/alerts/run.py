@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -125,7 +126,7 @@ class AlertWatcher:
         )
         from_ms = int((time.time() - longest_s - READ_AGAIN_S) * 1000)
         mine = sorted(self._assigned)
-        ends = consumer.end_offsets(mine)
+        ends = clients.ends(mine)
         found = consumer.offsets_for_times(dict.fromkeys(mine, from_ms))
         for one in mine:
             place = found.get(one)
@@ -165,7 +166,7 @@ class AlertWatcher:
         frames = self._settings.topics.name("frames")
         counts = sorted(one for one in self._assigned if one.topic == self._settings.topics.name("counts"))
         waiting = [TopicPartition(frames, one.partition) for one in counts]
-        ends = clients.consumer.end_offsets([*counts, *waiting])
+        ends = clients.ends([*counts, *waiting])
         done = clients.committed(self._settings.worker.app_id)
         now_s = time.monotonic()
         self._waiting.look(
@@ -225,17 +226,17 @@ class Clients:
             "client_id": "streamcount-alerts",
             "bootstrap_timeout_ms": int(CONNECT_S * 1000),
         }
-        self._admin: KafkaAdminClient | None = None
-        self._common = common
-        self._admin_class = KafkaAdminClient
-        self.producer: KafkaProducer = KafkaProducer(
-            **common,
-            acks="all",
-            enable_idempotence=True,
-            max_block_ms=int(SEND_S * 1000),
-            metrics_enabled=False,
-        )
-        try:
+        with ExitStack() as stack:
+            self.admin: KafkaAdminClient = KafkaAdminClient(**common, request_timeout_ms=10_000)
+            stack.callback(self.admin.close)
+            self.producer: KafkaProducer = KafkaProducer(
+                **common,
+                acks="all",
+                enable_idempotence=True,
+                max_block_ms=int(SEND_S * 1000),
+                metrics_enabled=False,
+            )
+            stack.callback(self.producer.close, timeout=5)
             self.consumer: KafkaConsumer = KafkaConsumer(
                 *(settings.topics.name(topic) for topic in READ),
                 **common,
@@ -250,28 +251,30 @@ class Clients:
                 enable_incremental_fetch_sessions=False,
                 metrics_enabled=False,
             )
-        except BaseException:
-            self.producer.close(timeout=1)
-            raise
+            stack.callback(self.consumer.close, autocommit=False, timeout_ms=5000)
+            self._open = stack.pop_all()
+
+    def ends(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        """The offset behind the last record of each. Raises KafkaError."""
+        from kafka.admin import OffsetSpec
+
+        # A consumer's own `end_offsets` knows only topics that it reads.
+        found = self.admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
+        return {partition: place.offset for partition, place in found.items()}
 
     def committed(self, group: str) -> dict[Any, int]:
         """Where a group resumes, by partition; empty where nobody knows such a group. Raises KafkaError."""
         from kafka.errors import CoordinatorNotAvailableError
 
-        if self._admin is None:
-            self._admin = self._admin_class(**self._common, request_timeout_ms=10_000)
         try:
-            found = self._admin.list_group_offsets(group).get(group, {})
+            found = self.admin.list_group_offsets(group).get(group, {})
         except CoordinatorNotAvailableError:
             return {}
         return {partition: place.offset for partition, place in found.items()}
 
     def close(self) -> None:
         """Leaves the group."""
-        self.consumer.close(autocommit=False, timeout_ms=5000)
-        self.producer.close(timeout=5)
-        if self._admin is not None:
-            self._admin.close()
+        self._open.close()
 
 
 def _decoded(value: bytes | None) -> Any:
