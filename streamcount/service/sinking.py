@@ -149,15 +149,13 @@ class SinkFeeder:
         from kafka.structs import OffsetAndMetadata
 
         new = set(consumer.assignment()) - self._placed
-        begun = {one for one in new if consumer.committed(one) is None}
-        if begun:
-            places = {one: OffsetAndMetadata(consumer.position(one), "", -1) for one in begun}
-            try:
-                consumer.commit(places)
-            except CommitFailedError:
-                # Its partitions went to another, which does the same.
-                return
-        self._placed |= new
+        begun = [one for one in new if consumer.committed(one) is None]
+        try:
+            if begun:
+                consumer.commit({one: OffsetAndMetadata(consumer.position(one), "", -1) for one in begun})
+            self._placed |= new
+        except CommitFailedError:
+            log.info("sink %s: its partitions went to another, which keeps its own place", self.name)
 
     def _look_for_records(self, consumer: KafkaConsumer) -> None:
         """Raises KafkaError where records wait and none comes: a new consumer reads them, this one does not."""

@@ -33,6 +33,8 @@ COMMIT_EVERY_S = 5.0
 READ_AGAIN_S = 3600.0
 AGAIN_AFTER_S = 1.0
 SEND_S = 30.0
+# Longer than any one call may take, reading what is raised at a start included.
+STUCK_S = 300.0
 
 
 class AlertMetrics:
@@ -69,6 +71,7 @@ class AlertWatcher:
         # By partition of `counts`, the offset up to which it is old.
         self._old_to: dict[int, int] = {}
         self.trouble = "not begun"
+        self.moved_s = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Until it is asked to stop; it waits for Kafka as long as need be."""
@@ -79,6 +82,7 @@ class AlertWatcher:
                 self._follow(stop)
             except (KafkaError, BrokerError, OSError) as error:
                 where = self._settings.kafka.bootstrap_servers
+                self.moved_s = time.monotonic()
                 self._told(f"Kafka at {where}: {error or type(error).__name__}")
                 stop.wait(AGAIN_AFTER_S)
 
@@ -88,6 +92,7 @@ class AlertWatcher:
         looked_s = committed_s = 0.0
         try:
             while not stop.is_set():
+                self.moved_s = time.monotonic()
                 polled = clients.consumer.poll(timeout_ms=300, max_records=2000)
                 if clients.consumer.assignment() != self._assigned:
                     self._begin(clients)
@@ -293,7 +298,8 @@ def run_alerts(settings: Settings, stop: threading.Event, host: str, port: int |
     watcher = AlertWatcher(settings, AlertMetrics(registry))
 
     def live() -> tuple[bool, dict[str, Any]]:
-        return True, {}
+        still_s = time.monotonic() - watcher.moved_s
+        return still_s < STUCK_S, {"seconds_without_progress": round(still_s, 1)}
 
     def ready() -> tuple[bool, dict[str, Any]]:
         return not watcher.trouble, {"trouble": watcher.trouble}

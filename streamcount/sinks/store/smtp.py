@@ -178,7 +178,6 @@ class SmtpSink(IndexedFolder):
 
     def _mail(self, alert: Alert, recipient: str) -> EmailMessage:
         mail = EmailMessage()
-        raised = isinstance(alert, AlertRaised)
         domain = self._config.sender.rpartition("@")[2]
         what = alert.severity if isinstance(alert, AlertRaised) else "cleared"
         mail["Subject"] = f"[streamcount] {what}: {alert.rule} on {alert.camera_id}"
@@ -187,7 +186,7 @@ class SmtpSink(IndexedFolder):
         mail["Date"] = formatdate(time.time())
         mail["Message-ID"] = _message_id(_note(alert, recipient), domain)
         mail["Auto-Submitted"] = "auto-generated"
-        if not raised:
+        if isinstance(alert, AlertCleared):
             mail["In-Reply-To"] = _message_id(_note_of_raising(alert, recipient), domain)
             mail["References"] = mail["In-Reply-To"]
         mail.set_content("\n".join(_lines(alert)) + "\n")
