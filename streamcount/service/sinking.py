@@ -120,7 +120,17 @@ class SinkFeeder:
                 consumer.close(autocommit=False, timeout_ms=5000)
         except (KafkaError, OSError) as error:
             self._told(f"Kafka at {self._settings.kafka.bootstrap_servers}: {error or type(error).__name__}")
+            self._refresh_alone()
             self._stop.wait(FIRST_WAIT_S)
+
+    def _refresh_alone(self) -> None:
+        """While Kafka is away, what the sink has told must not be forgotten."""
+        if isinstance(self._sink, RefreshingSink):
+            try:
+                self._write([])
+            except (SinkError, OSError) as error:
+                self._is_open = False
+                log.warning("sink %s waits: %s", self.name, error)
 
     def _step(self, consumer: KafkaConsumer) -> None:
         if not self._is_open or isinstance(self._sink, RefreshingSink):
