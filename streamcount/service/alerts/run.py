@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from streamcount.alerts import LatencyRule, SilentRule
 from streamcount.config import Settings, TopicName
+from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError, FrameError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 READ: tuple[TopicName, ...] = ("counts", "events")
 LOOK_EVERY_S = 1.0
+# Longer from one look to the next, and Kafka was away or slow, for the cameras as for this process.
+LOOK_LATE_S = 4.0
 COMMIT_EVERY_S = 5.0
 # How much of what is counted is read again at a start, beyond the longest silence that a rule asks for.
 READ_AGAIN_S = 3600.0
@@ -52,7 +55,7 @@ class AlertWatcher:
     """Watches the cameras of the partitions that its consumer group gives it; several processes share them.
 
     What is raised is known from the topic of alerts alone. After a start, a rebalance, or when Kafka was away, all is
-    read anew, and silence is counted from then on: an alert may be late by that, but is never false.
+    read anew, and silence is counted from then on: an alert may be late by that.
     """
 
     def __init__(self, settings: Settings, metrics: AlertMetrics) -> None:
@@ -71,7 +74,7 @@ class AlertWatcher:
         # By partition of `counts`, the offset up to which it is old.
         self._old_to: dict[int, int] = {}
         self.trouble = "not begun"
-        self.moved_s = time.monotonic()
+        self.moved_s = self._looked_s = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Until it is asked to stop; it waits for Kafka as long as need be."""
@@ -89,7 +92,7 @@ class AlertWatcher:
     def _follow(self, stop: threading.Event) -> None:
         clients = Clients(self._settings)
         self._assigned = set()
-        looked_s = committed_s = 0.0
+        committed_s = 0.0
         try:
             while not stop.is_set():
                 self.moved_s = time.monotonic()
@@ -102,9 +105,8 @@ class AlertWatcher:
                     told += self._take(clients.consumer, part, records)
                 self._send(clients.producer, told)
                 now_s = time.monotonic()
-                if now_s - looked_s >= LOOK_EVERY_S and self._assigned:
+                if now_s - self._looked_s >= LOOK_EVERY_S and self._assigned:
                     self._look(clients)
-                    looked_s = now_s
                 if now_s - committed_s >= COMMIT_EVERY_S and self._assigned:
                     self._commit(clients.consumer)
                     committed_s = now_s
@@ -142,6 +144,7 @@ class AlertWatcher:
         self._old_to = {
             one.partition: ends[TopicPartition(counts, one.partition)] for one in mine if one.topic == counts
         }
+        self._looked_s = time.monotonic()
         log.info("watching %d partitions", len(self._old_to))
 
     def _take(self, consumer: KafkaConsumer, part: Any, records: Sequence[Any]) -> list[Told]:
@@ -156,6 +159,9 @@ class AlertWatcher:
                 continue
             event = _decoded(record.value)
             if not isinstance(event, CountsUpdated | FramesMissing):
+                continue
+            # Dead letters that were sent again end when they end.
+            if event.camera_id.endswith(REPLAY_SUFFIX):
                 continue
             live = is_counts and record.offset >= self._old_to.get(part.partition, 0)
             latency_s = None
@@ -174,6 +180,9 @@ class AlertWatcher:
         ends = clients.ends([*counts, *waiting])
         done = clients.committed(self._settings.worker.app_id)
         now_s = time.monotonic()
+        if now_s - self._looked_s > LOOK_LATE_S:
+            self._watch.pause(now_s - self._looked_s)
+        self._looked_s = now_s
         self._waiting.look(
             now_s,
             {one.partition: ends[one] for one in waiting},

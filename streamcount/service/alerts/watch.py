@@ -69,6 +69,11 @@ class CameraWatch:
         gone = [one for one in self._raised.values() if kinds.get(one.rule) != one.figure]
         return [self._clear(one, one, "the rule is gone") for one in gone]
 
+    def pause(self, seconds: float) -> None:
+        """So much time is no silence of any camera: nothing could be heard."""
+        for camera in self._cameras.values():
+            camera.heard_s += seconds
+
     def heard(
         self, event: Heard, partition: int, now_s: float, *, live: bool, latency_s: float | None = None
     ) -> list[Told]:

@@ -111,6 +111,14 @@ def test_another_run_clears_even_where_its_clock_was_set_back():
     assert said(watch.heard(later, 0, 23.0, live=True)) == [("AlertCleared", 1)]
 
 
+def test_time_in_which_nothing_could_be_heard_is_no_silence():
+    watch = CameraWatch(SILENT)
+    hear(watch, 7, 0.0)
+    watch.pause(8.0)
+    assert watch.tick(17.9, NOBODY_WAITS) == []
+    assert len(watch.tick(18.0, NOBODY_WAITS)) == 2
+
+
 def test_repeats_of_a_killed_worker_are_no_sign_of_life():
     watch = CameraWatch(SILENT)
     hear(watch, 7, 0.0)
