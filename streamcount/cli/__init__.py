@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from streamcount.cli.alerts import alerts
 from streamcount.cli.broker import broker
 from streamcount.cli.camera import camera
 from streamcount.cli.check_config import check_config
@@ -71,8 +72,12 @@ for command, panel in (
         no_args_is_help=command in (train, evaluate, score, export, count, lineage, query),
     )(command)
 
-for group, name in ((model, "model"), (data, "data")):
-    app.add_typer(group, name=name, rich_help_panel="Models")
+for group, name, panel in (
+    (alerts, "alerts", "The service"),
+    (model, "model", "Models"),
+    (data, "data", "Models"),
+):
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 @app.callback(invoke_without_command=True)

@@ -89,7 +89,7 @@ def query(
         equal = {"kind": kind}
     wanted = Wanted(camera, run, cell_class, _time(since, "--from"), _time(until, "--to"), limit, dict(equal))
     step_ns = _step(every)
-    opened = open_store(_database(config, sink, store))
+    opened = open_store(database(config, sink, store))
     try:
         answer = _ask(opened, question, wanted, step_ns, track)
     finally:
@@ -115,7 +115,8 @@ def _ask(store: Store, question: Question, wanted: Wanted, step_ns: int, track: 
     return asked.get(question, questions.alerts)(store, wanted)
 
 
-def _database(config: Path | None, name: str | None, file: Path | None) -> SqliteConfig | PostgresConfig:
+def database(config: Path | None, name: str | None, file: Path | None) -> SqliteConfig | PostgresConfig:
+    """Which database is meant: the file, the sink of this name, or the first one. Raises ConfigurationError."""
     from streamcount.config import load_settings
     from streamcount.errors import ConfigurationError
     from streamcount.sinks.store.postgres import PostgresConfig

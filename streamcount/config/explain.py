@@ -152,7 +152,7 @@ def _tables_of(
         elif models:
             inner.append((name, field, models))
         else:
-            keys.append(_key(name, field))
+            keys.append(_key(field.alias or name, field))
     if keys:
         yield Table(path, _first_paragraph(model), tuple(keys), _kind(model))
     for name, field, models in inner:

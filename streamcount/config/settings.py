@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from streamcount.alerts import AlertRule
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.pipeline import Pipeline
@@ -177,6 +178,7 @@ class Settings(_Section):
     chamber: ChamberConfig | None = None
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
+    alerts: dict[Name, AlertRule] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _frames_fit_in_messages(self) -> Settings:

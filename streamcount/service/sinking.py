@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streamcount.config import Settings, TopicName
+from streamcount.config import Settings
 from streamcount.errors import ConfigurationError, FrameError, SinkError, StreamcountError
 from streamcount.service.reading import CONNECT_S
 from streamcount.service.status import StatusServer
+from streamcount.sinks.base import RefreshingSink
 from streamcount.sinks.store import EventSink, SinkConfig, SqliteConfig
 from streamcount.types import AnyEvent
 from streamcount.wire import decode_event
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOPICS: tuple[TopicName, ...] = ("events", "counts", "windows", "alerts")
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 # Without a record for so long, it is asked whether there are any.
@@ -67,6 +67,7 @@ class SinkFeeder:
         self._sink: EventSink | None = None
         self._is_open = False
         self._heard_s = 0.0
+        self._placed: set[Any] = set()
         self.trouble = "not begun"
         self.fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
@@ -119,13 +120,25 @@ class SinkFeeder:
                 consumer.close(autocommit=False, timeout_ms=5000)
         except (KafkaError, OSError) as error:
             self._told(f"Kafka at {self._settings.kafka.bootstrap_servers}: {error or type(error).__name__}")
+            self._refresh_alone()
             self._stop.wait(FIRST_WAIT_S)
 
+    def _refresh_alone(self) -> None:
+        """While Kafka is away, what the sink has told must not be forgotten."""
+        if isinstance(self._sink, RefreshingSink):
+            try:
+                self._write([])
+            except (SinkError, OSError) as error:
+                self._is_open = False
+                log.warning("sink %s waits: %s", self.name, error)
+
     def _step(self, consumer: KafkaConsumer) -> None:
-        if not self._is_open:
+        if not self._is_open or isinstance(self._sink, RefreshingSink):
             self._until_lasting(consumer, [])
         polled = consumer.poll(timeout_ms=500, max_records=self._config.batch_events)
         self._told("")
+        if self._config.begin == "end":
+            self._keep_place(consumer)
         lag = [
             (consumer.highwater(one) or 0) - consumer.position(one)
             for one in consumer.assignment()
@@ -139,6 +152,20 @@ class SinkFeeder:
             self._look_for_records(consumer)
         if records and self._until_lasting(consumer, records):
             self._commit(consumer, records)
+
+    def _keep_place(self, consumer: KafkaConsumer) -> None:
+        """Commits where it begins in each partition, or what comes while it is down would be passed over as old."""
+        from kafka.errors import CommitFailedError
+        from kafka.structs import OffsetAndMetadata
+
+        new = set(consumer.assignment()) - self._placed
+        begun = [one for one in new if consumer.committed(one) is None]
+        try:
+            if begun:
+                consumer.commit({one: OffsetAndMetadata(consumer.position(one), "", -1) for one in begun})
+            self._placed |= new
+        except CommitFailedError:
+            log.info("sink %s: its partitions went to another, which keeps its own place", self.name)
 
     def _look_for_records(self, consumer: KafkaConsumer) -> None:
         """Raises KafkaError where records wait and none comes: a new consumer reads them, this one does not."""
@@ -179,6 +206,10 @@ class SinkFeeder:
         if not self._is_open:
             sink.open()
             self._is_open = True
+        if isinstance(sink, RefreshingSink):
+            sink.refresh()
+        if not records:
+            return
         events: list[tuple[Any, AnyEvent]] = []
         unreadable: list[tuple[Any, str]] = []
         for record in records:
@@ -261,7 +292,7 @@ class SinkFeeder:
     def _consumer(self) -> KafkaConsumer:
         from kafka import KafkaConsumer
 
-        names = [self._settings.topics.name(topic) for topic in TOPICS]
+        names = [self._settings.topics.name(topic) for topic in self._config.topics]
         return KafkaConsumer(
             *names,
             bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
@@ -269,7 +300,7 @@ class SinkFeeder:
             group_id=f"{self._settings.topics.prefix}-sink-{self.name}",
             allow_auto_create_topics=False,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="earliest" if self._config.begin == "beginning" else "latest",
             session_timeout_ms=10_000,
             # New topics may have no partitions yet in the first answer; the default looks again in 5 min.
             metadata_max_age_ms=5_000,

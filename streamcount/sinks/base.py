@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,21 @@ class EventSink(Protocol):
         """Frees what it holds. Closing twice is fine."""
 
 
+@runtime_checkable
+class RefreshingSink(EventSink, Protocol):
+    """A sink that has something to do while no event comes."""
+
+    def refresh(self) -> None:
+        """Called about twice a second while it is open, and must return at once where nothing is due.
+
+        Raises SinkError as `write` does.
+        """
+
+
+StoredTopic: TypeAlias = Literal["events", "counts", "windows", "alerts"]
+STORED_TOPICS: tuple[StoredTopic, ...] = ("events", "counts", "windows", "alerts")
+
+
 class SinkOptions(BaseModel):
     """What all sinks share."""
 
@@ -40,6 +55,13 @@ class SinkOptions(BaseModel):
 
     batch_events: int = Field(
         default=2000, ge=1, le=100_000, description="most events that are written at once"
+    )
+    topics: tuple[StoredTopic, ...] = Field(
+        default=STORED_TOPICS, min_length=1, description="which topics it is given"
+    )
+    begin: Literal["beginning", "end"] = Field(
+        default="beginning",
+        description="where it begins when it has never run: with all that the topics hold, or with what comes next",
     )
     refused_folder: Path = Field(
         default=Path("streamcount-data/refused"),

@@ -2,8 +2,8 @@
 
 The phase is where counts neither wait (lag) nor have stopped (plateau). Three straight pieces (level, rising, level)
 are fitted to the logarithms at all pairs of corners at once. A corner is believed where it makes the fit better by
-more than a search among so many would by chance. Growth that fades slowly has no corner; there the rising piece is cut
-at its end while a parabola fits better than a line. The rate and its error are those of `fit_slope`.
+more than a search among so many would by chance. Growth that fades slowly has no corner; there the rising piece
+is cut at its end while a parabola fits better than a line. The rate and its error are those of `fit_slope`.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ binomial. An interval tells the error of sampling and nothing else: not what the
 chamber that is deeper than it says.
 
 Two rules for counts. "exact" (Garwood, Biometrika 28, 1936) never covers less than its level, so it covers more,
-since a count is a whole number. "mid-p" (Lancaster, J. Am. Stat. Assoc. 56, 1961) takes half of the chance of what was
-seen for more extreme; it covers its level on average, and less at some true means. docs/units.md has the figures.
-"""
+since a count is a whole number. "mid-p" (Lancaster, J. Am. Stat. Assoc. 56, 1961) takes half of the chance of
+what was seen for more extreme; it covers its level on average, and less at some true means. docs/units.md has
+the figures."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ def counted_in(boxes_px: ArrayLike, square_px: tuple[float, float, float, float]
 
     A cell that touches the top or left edge counts, one that touches the bottom or right does not (Gundersen, J.
     Microsc. 111, 1977). The rule here asks where the lower right corner of the box lies (the associated point of
-    Miles, Math. Biosci. 6, 1970): the same for cells smaller than the square, and a cell counts in exactly one square of
-    a grid, whatever its size. A corner on the bottom or right edge itself is in the next square, so at the image's
-    own edge a cell that is cut off there does not count. Raises ValueError.
+    Miles, Math. Biosci. 6, 1970): the same for cells smaller than the square, and a cell counts in exactly one
+    square of a grid, whatever its size. A corner on the bottom or right edge itself is in the next square, so at
+    the image's own edge a cell that is cut off there does not count. Raises ValueError.
     """
     y0, x0, y1, x1 = square_px
     if not (y1 > y0 and x1 > x0):

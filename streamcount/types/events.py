@@ -247,7 +247,7 @@ class QualityChanged(Event, frozen=True, kw_only=True, tag=True):
 
 
 class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
-    """A rule is broken, and has been for as long as it asks. Announced in the vocabulary; nothing sends it yet.
+    """A rule is broken, and has been for as long as it asks.
 
     rule: its name. severity: "info", "warning" or "critical". reason: the figures that broke it, in words.
     figure, value, limit: what was watched, its value, and the limit that it crossed; None where there is no number.
@@ -267,7 +267,7 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
 
 
 class AlertCleared(Event, frozen=True, kw_only=True, tag=True):
-    """A rule holds again. Announced in the vocabulary; nothing sends it yet.
+    """A rule holds again.
 
     raised_at_ns: `decided_at_ns` of the alert that it clears. reason: why, in words.
     """
@@ -297,7 +297,7 @@ class FramesMissing(Event, frozen=True, kw_only=True, tag=True):
 
 
 class CameraStalled(Event, frozen=True, kw_only=True, tag=True):
-    """A camera has sent nothing for so long; `sequence` is its last frame. Announced; nothing sends it yet.
+    """A camera has sent nothing for so long; `sequence` is its last frame.
 
     silent_for_ns: how long is too long.
     """

@@ -179,11 +179,9 @@ def _spread(missing: FramesMissing, config: WindowConfig) -> Iterator[tuple[int,
     step_ns = max(span_ns, 0) / (frames + 1)
     earliest = config.starts_over(first_ns)[0]
     number = (first_ns + max(span_ns, 0) - earliest) // config.every_ns + 1
-    chosen = range(number)
-    if number > MOST_LOST_IN:
-        half = MOST_LOST_IN // 2
-        chosen = [*range(half), *range(number - half, number)]
-    for index in chosen:
+    first_ones = number if number <= MOST_LOST_IN else MOST_LOST_IN // 2
+    last_ones = 0 if number <= MOST_LOST_IN else MOST_LOST_IN // 2
+    for index in (*range(first_ones), *range(number - last_ones, number)):
         start_ns = earliest + index * config.every_ns
         if step_ns == 0:
             count = frames if start_ns <= first_ns < start_ns + config.length_ns else 0

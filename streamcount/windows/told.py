@@ -72,7 +72,7 @@ def told(
         frames_flagged=window.frames_flagged,
         late_events=window.late_events,
         late_frames=window.late_frames,
-        figures=(*figures_of(sums, rule), *_growth(state, rule)),
+        figures=(*figures_of(sums, rule), *(_growth(state, rule) if final else ())),
     )
 
 
@@ -133,10 +133,9 @@ def _variances(
     Cells of which no track is known count as if each had been there throughout.
     """
     sighted, squares = lives[SIGHTED], lives[SQUARES]
-    for class_name, rows in [
-        ("", slice(None)),
-        *((name, [row]) for row, name in enumerate(model.class_names)),
-    ]:
+    everyone = list(range(len(model.class_names)))
+    of_class = {"": everyone, **{name: [row] for row, name in enumerate(model.class_names)}}
+    for class_name, rows in of_class.items():
         mean, seen = float(cells[rows].sum()), float(sighted[rows].sum()) / frames
         variance = float(squares[rows].sum()) / frames**2 * (mean / seen) ** 2 if seen else mean
         yield Key("cells_variance", zone, class_name), variance

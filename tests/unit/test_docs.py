@@ -32,6 +32,7 @@ def test_every_link_leads_somewhere(page):
 def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
     from prometheus_client import CollectorRegistry
 
+    from streamcount.service.alerts.run import AlertMetrics
     from streamcount.service.camera.metrics import CameraMetrics
     from streamcount.service.sinking import SinkMetrics
     from streamcount.service.worker.metrics import WorkerMetrics
@@ -40,8 +41,10 @@ def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
     CameraMetrics(camera)
     sinks = CollectorRegistry()
     SinkMetrics(sinks)
+    watching = CollectorRegistry()
+    AlertMetrics(watching)
     suffix = {"counter": "_total", "info": "_info"}
-    families = [*camera.collect(), *sinks.collect(), *WorkerMetrics().registry.collect()]
+    families = [*camera.collect(), *sinks.collect(), *watching.collect(), *WorkerMetrics().registry.collect()]
     real = {(family.name + suffix.get(family.type, ""), family.type) for family in families}
     text = (ROOT / "docs/metrics.md").read_text("utf-8")
     assert set(re.findall(r"^\| `(streamcount_\w+)` \| (\w+) \|", text, re.M)) == real

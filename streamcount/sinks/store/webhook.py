@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import time
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from streamcount.errors import SinkError
 from streamcount.sinks.base import SinkOptions, secret_of
+from streamcount.sinks.store.posting import Poster, check_address
 from streamcount.types import AnyEvent
 from streamcount.wire.cloudevents import encode_event
 from streamcount.wire.signing import HEADER, sign
@@ -36,10 +35,7 @@ class WebhookConfig(SinkOptions):
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if not parts.hostname or parts.username or parts.password:
-            raise ValueError("give an address such as https://example.org/events, without user or password")
-        return url
+        return check_address(url)
 
     def build(self) -> WebhookSink:
         """The sink, not open yet. Raises ConfigurationError where the secret is not set."""
@@ -55,47 +51,25 @@ class WebhookSink:
     """
 
     def __init__(self, url: str, secret: bytes | None, timeout_s: float = 10.0) -> None:
-        self._url = urlsplit(url)
+        self._poster = Poster(url, timeout_s)
         self._secret = secret
-        self._timeout_s = timeout_s
-        self._connection: http.client.HTTPConnection | None = None
 
     def open(self) -> None:
-        self.close()
-        secure = self._url.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = kind(self._url.hostname or "", self._url.port, timeout=self._timeout_s)
+        self._poster.open()
 
     def write(self, events: Sequence[AnyEvent]) -> int:
-        if self._connection is None:
-            raise SinkError(f"{self._name} is not open")
         once = {event.message_id: event for event in events}
         if not once:
             return 0
         body = b"[" + b",".join(encode_event(event) for event in once.values()) + b"]"
         key = hashlib.sha256("\n".join(once).encode()).hexdigest()
-        headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": key, "User-Agent": "streamcount"}
+        headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": key}
         if self._secret is not None:
             headers[HEADER] = sign(body, self._secret, int(time.time()))
-        target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
-        try:
-            self._connection.request("POST", target, body, headers)
-            answer = self._connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise SinkError(f"{self._name} cannot be reached: {error or type(error).__name__}") from error
-        if not 200 <= answer.status < 300:
-            never = answer.status in _NEVER
-            raise SinkError(f"{self._name} answers {answer.status} {answer.reason}", retry=not never)
+        status = self._poster.post(body, headers)
+        if not 200 <= status < 300:
+            raise SinkError(f"{self._poster.name} answers {status}", retry=status not in _NEVER)
         return len(once)
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    @property
-    def _name(self) -> str:
-        # Without the query, which may hold a token.
-        return f"{self._url.scheme}://{self._url.netloc}{self._url.path}"
+        self._poster.close()

@@ -1,0 +1,61 @@
+"""Refusing rules that could never be raised, before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+
+from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
+from streamcount.alerts.inhibiting import inhibitors
+from streamcount.errors import ConfigurationError
+from streamcount.types.figures import FIGURES, WINDOW_FIGURES
+
+
+def check_rules(
+    rules: Mapping[str, AlertRule],
+    windows: Collection[str],
+    zones: Collection[str],
+    classes: Collection[str] | None = None,
+) -> None:
+    """Raises ConfigurationError where a rule names a figure, window, zone, class or rule that is not there.
+
+    windows, zones: names as configured. classes: those of the models; None where they are not known yet.
+    """
+    over_windows = {name: rule for name, rule in rules.items() if isinstance(rule, LimitRule | JumpRule)}
+    for name, rule in over_windows.items():
+        key = f"alerts.{name}"
+        _known(f"{key}.figure", rule.figure, [*FIGURES, *WINDOW_FIGURES])
+        _check_window(f"{key}.window", rule.window, windows)
+        if rule.figure in WINDOW_FIGURES and (rule.zone or rule.class_name):
+            raise ConfigurationError(f"{key}: {rule.figure} has neither zone nor class; leave them out")
+        if rule.zone:
+            _known(f"{key}.zone", rule.zone, zones)
+        if rule.class_name and classes is not None:
+            _known(f"{key}.class", rule.class_name, classes)
+        for other in rule.inhibited_by:
+            if other in rules and other not in over_windows:
+                raise ConfigurationError(
+                    f"{key}.inhibited_by: {other!r} is of kind {rules[other].kind}, which is watched elsewhere; "
+                    "name a rule of kind limit or jump"
+                )
+            _known(f"{key}.inhibited_by", other, over_windows)
+        if name in inhibitors(name, over_windows):
+            raise ConfigurationError(f"{key}.inhibited_by leads back to {name!r}; take one of them out")
+
+
+def _check_window(key: str, window: str, windows: Collection[str]) -> None:
+    if not windows:
+        raise ConfigurationError(f"{key}: there is no window whose figures it could watch; add one")
+    if window:
+        _known(key, window, windows)
+    elif len(windows) > 1:
+        raise ConfigurationError(f"{key} is missing; there are several: {', '.join(sorted(windows))}")
+
+
+def _known(key: str, name: str, names: Collection[str]) -> None:
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    known = ", ".join(sorted(names)) or "none"
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {known}"
+    raise ConfigurationError(f"{key} = {name!r} is not known; {hint}")

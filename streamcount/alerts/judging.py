@@ -1,0 +1,91 @@
+"""Whether a window breaks a rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from streamcount.alerts.config import JumpRule, LimitRule, WindowRule
+from streamcount.types import Figure, WindowClosed
+from streamcount.types.figures import WINDOW_FIGURES
+
+# Of a normal distribution, standard deviation over median absolute deviation.
+NORMAL_PER_MAD = 1.4826
+
+
+class Judgement(NamedTuple):
+    """broken: it would raise. held: it would clear. Between the two, by hysteresis, neither. reason: in words."""
+
+    broken: bool
+    held: bool
+    value: float
+    limit: float | None
+    reason: str
+
+
+def figure_of(rule: WindowRule, closed: WindowClosed) -> Figure | None:
+    """What the rule watches in this window; None where the window does not tell it.
+
+    Incomplete windows tell only what they know of themselves, unless the rule says `incomplete`.
+    """
+    if rule.figure in WINDOW_FIGURES:
+        return _of_the_window(rule.figure, closed)
+    if not closed.complete and not rule.incomplete:
+        return None
+    wanted = (rule.figure, rule.zone, rule.class_name)
+    found = next((one for one in closed.figures if (one.name, one.zone, one.class_name) == wanted), None)
+    return None if found is None or math.isnan(found.value) else found
+
+
+def _of_the_window(name: str, closed: WindowClosed) -> Figure | None:
+    if name == "flagged_fraction":
+        return Figure(name=name, value=closed.frames_flagged / closed.frames) if closed.frames else None
+    return Figure(name=name, value=float(getattr(closed, name)))
+
+
+def judge_limit(rule: LimitRule, figure: Figure) -> Judgement:
+    """Raised beyond the limit, cleared from `clear_at` on. A figure without an interval is taken as exact."""
+    sign, limit = rule.sign, rule.limit
+    edge = figure.low if sign > 0 else figure.high
+    judged = edge if rule.sure and edge is not None else figure.value
+    clear_at = limit if rule.clear_at is None else rule.clear_at
+    side = "above" if sign > 0 else "below"
+    broken = sign * judged > sign * limit
+    reason = f"{figure.name} is {_with_unit(figure)}"
+    return Judgement(
+        broken=broken,
+        held=sign * figure.value <= sign * clear_at,
+        value=figure.value,
+        limit=limit,
+        reason=f"{reason}, {side} {limit:g}" if broken else reason,
+    )
+
+
+def judge_jump(rule: JumpRule, figure: Figure, history: Sequence[float]) -> Judgement:
+    """Against the median of the windows before: one outlier among them moves it little, which is not so of a mean."""
+    usual = float(np.median(history))
+    change = figure.value - usual
+    up = change > 0
+    if rule.factor is not None:
+        step = abs(usual) * (rule.factor - 1 if up else 1 - 1 / rule.factor)
+    else:
+        assert rule.sigmas is not None
+        step = rule.sigmas * NORMAL_PER_MAD * float(np.median(np.abs(np.asarray(history) - usual)))
+    step = max(step, rule.least_change)
+    meant = rule.direction == "both" or (rule.direction == "up") == up
+    # Of two zeros none has jumped.
+    broken = meant and abs(change) >= step and change != 0
+    return Judgement(
+        broken=broken,
+        held=not broken,
+        value=figure.value,
+        limit=usual + step if up else usual - step,
+        reason=f"{figure.name} is {_with_unit(figure)}, usually {usual:.4g}",
+    )
+
+
+def _with_unit(figure: Figure) -> str:
+    return f"{figure.value:.4g} {figure.unit}".rstrip()

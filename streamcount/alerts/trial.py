@@ -1,0 +1,58 @@
+"""What a rule would have told of windows that are past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from streamcount.alerts.check import check_rules
+from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
+from streamcount.alerts.fold import AlertEvent, evaluate
+from streamcount.alerts.inhibiting import inhibitors
+from streamcount.alerts.judging import figure_of
+from streamcount.alerts.spans import AlertSpan, spans
+from streamcount.alerts.state import AlertsState
+from streamcount.errors import ConfigurationError
+from streamcount.types import WindowClosed
+
+
+def would_have_told(
+    name: str, rules: Mapping[str, AlertRule], windows: Iterable[WindowClosed]
+) -> tuple[AlertSpan, ...]:
+    """The alerts of one rule, by camera and time; the rules that hold it back are judged with it.
+
+    windows: final ones, of any cameras, in the order of each. Raises ConfigurationError where there is no such rule,
+    it is of a kind that is watched by the clock, or the windows do not tell what it watches.
+    """
+    windows = tuple(windows)
+    rule = rule_over_windows(name, rules)
+    others = {one: rule for one, rule in rules.items() if isinstance(rule, LimitRule | JumpRule)}
+    used = {one: others[one] for one in {name, *inhibitors(name, others)}}
+    told_windows = {one.window for one in windows}
+    zones = {figure.zone for one in windows for figure in one.figures} - {""}
+    classes = {figure.class_name for one in windows for figure in one.figures} - {""}
+    check_rules(used, told_windows, zones, classes)
+    if not any(figure_of(rule, one) for one in windows if rule.window in ("", one.window)):
+        raise ConfigurationError(
+            f"alerts.{name}: no complete window of these tells {rule.figure} of the zone {rule.zone!r} and class "
+            f"{rule.class_name!r}, so the rule could never be raised"
+        )
+    states: dict[str, AlertsState] = {}
+    told: list[AlertEvent] = []
+    for one in windows:
+        states[one.camera_id], events = evaluate(states.get(one.camera_id, AlertsState()), one, used)
+        told += [event for event in events if event.rule == name]
+    return spans(told)
+
+
+def rule_over_windows(name: str, rules: Mapping[str, AlertRule]) -> LimitRule | JumpRule:
+    """The rule, if it is one over windows. Raises ConfigurationError."""
+    if name not in rules:
+        raise ConfigurationError(
+            f"there is no rule {name!r}; there are: {', '.join(sorted(rules)) or 'none'}"
+        )
+    rule = rules[name]
+    if not isinstance(rule, LimitRule | JumpRule):
+        raise ConfigurationError(
+            f"alerts.{name} is of kind {rule.kind}, which goes by the clock; windows do not tell of it"
+        )
+    return rule

@@ -1,0 +1,122 @@
+"""What was told in the past: alerts from their topic, windows of a run from wherever they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from streamcount.alerts import AlertSpan, spans
+from streamcount.config import Settings
+from streamcount.errors import FrameError, SourceError
+from streamcount.service.reading import read_topic
+from streamcount.sinks.store.questions import SqliteStore
+from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
+from streamcount.wire import decode_event
+
+CLIENT = "streamcount-alerts-past"
+_STORES = (".sqlite", ".sqlite3", ".db")
+# Far cheaper to look for than to decode what is none.
+_MARK = b"WindowClosed"
+
+
+class _Line(msgspec.Struct):
+    """Any of the forms in which a line of JSON can hold a window."""
+
+    specversion: str | None = None
+    kind: str | None = None
+    events: list[msgspec.Raw] | None = None
+
+
+_LINES, _PLAIN = msgspec.json.Decoder(_Line), msgspec.json.Decoder(AnyEvent)
+
+
+def told_alerts(settings: Settings) -> tuple[AlertSpan, ...]:
+    """All alerts that the topic holds, with their ends. Raises BrokerError."""
+    found: list[Event] = []
+    for record in read_topic(settings, settings.topics.name("alerts"), client_id=CLIENT):
+        try:
+            event = decode_event(record.value or b"")
+        except FrameError:
+            continue
+        if isinstance(event, AlertRaised | AlertCleared):
+            found.append(event)
+    return spans(found)
+
+
+def past_windows(settings: Settings, run: str, camera: str | None = None) -> tuple[WindowClosed, ...]:
+    """The final windows of a run, each once, in the order in which they were told.
+
+    run: a file of JSON lines (of `streamcount count --output`, of a sink, or events as they are), a folder of such
+    files, a SQLite store, or the run_id of a run on the topic `windows`. camera: only this one. Raises SourceError
+    where there is no such window, SinkError and BrokerError where the store or Kafka cannot be read.
+    """
+    path = Path(run)
+    source: Iterable[WindowClosed]
+    if path.is_dir():
+        source = (one for file in sorted(path.glob("*.jsonl")) for one in _in_lines(file))
+    elif path.suffix in _STORES and path.exists():
+        source = _in_store(path)
+    elif path.is_file():
+        source = _in_lines(path)
+    else:
+        source = (one for one in _on_topic(settings) if one.run_id == run)
+    once = {one.event_id: one for one in source if one.final and (camera is None or one.camera_id == camera)}
+    if not once:
+        of_whom = f" of camera {camera}" if camera else ""
+        raise SourceError(
+            f"{run}: no final window{of_whom}; name a file or folder with JSON lines, a SQLite store, or a run that "
+            f"{settings.topics.name('windows')} holds"
+        )
+    return tuple(sorted(once.values(), key=_order))
+
+
+def _order(closed: WindowClosed) -> tuple[str, int, int, str]:
+    return closed.camera_id, closed.decided_at_ns, closed.window_end_ns, closed.window
+
+
+def _in_lines(path: Path) -> Iterator[WindowClosed]:
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if _MARK not in line:
+                    continue
+                try:
+                    yield from _windows(line)
+                except (msgspec.DecodeError, FrameError) as error:
+                    raise SourceError(f"{path}: line {number} is no line of events: {error}") from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror or error}); name another file") from error
+
+
+def _windows(line: bytes) -> Iterator[WindowClosed]:
+    form = _LINES.decode(line)
+    events: list[AnyEvent]
+    if form.events is not None:
+        events = [decode_event(bytes(one)) for one in form.events if _MARK in bytes(one)]
+    else:
+        events = [decode_event(line) if form.specversion is not None else _PLAIN.decode(line)]
+    yield from (one for one in events if isinstance(one, WindowClosed))
+
+
+def _in_store(path: Path) -> Iterator[WindowClosed]:
+    store = SqliteStore(SqliteConfig(path=path))
+    try:
+        for (text,) in store.ask("SELECT json FROM events WHERE kind = 'WindowClosed'").rows:
+            event = decode_event(text.encode())
+            if isinstance(event, WindowClosed):
+                yield event
+    finally:
+        store.close()
+
+
+def _on_topic(settings: Settings) -> Iterator[WindowClosed]:
+    for record in read_topic(settings, settings.topics.name("windows"), client_id=CLIENT):
+        try:
+            event = decode_event(record.value or b"")
+        except FrameError:
+            continue
+        if isinstance(event, WindowClosed):
+            yield event
