@@ -223,4 +223,5 @@ class Settings(_Section):
             self.tracker_for(camera_id).build(),
             quality=self.quality,
             windows=self.windows_for(camera_id),
+            rules=self.alerts,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from streamcount.alerts import AlertRule, evaluate
 from streamcount.detection.base import Detector
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
@@ -25,7 +26,7 @@ from streamcount.types import (
     TrackStatus,
     WindowClosed,
 )
-from streamcount.windows import Seen, WindowsSetup, end_run, lose, no_windows, observe
+from streamcount.windows import Seen, WindowsSetup, end_run, lose, observe
 
 
 class Pipeline:
@@ -43,12 +44,14 @@ class Pipeline:
         events: EventsConfig | None = None,
         quality: QualityConfig | None = None,
         windows: WindowsSetup | None = None,
+        rules: Mapping[str, AlertRule] | None = None,
     ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.events = events or EventsConfig()
         self.quality = quality or QualityConfig()
         self.windows = windows or WindowsSetup()
+        self.rules = rules or {}
 
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
@@ -137,15 +140,26 @@ class Pipeline:
 
     def finish(self, state: PipelineState) -> tuple[PipelineState, StepResult]:
         """The run is over: its open windows are told as they stand. For recordings, which have an end."""
-        closed = self._closed(state)
-        return msgspec.structs.replace(state, windows=no_windows()), StepResult(events=closed)
+        state, told = self._run_closed(state)
+        return state, StepResult(events=told)
 
-    def _closed(self, state: PipelineState) -> tuple[WindowClosed, ...]:
-        return end_run(state.windows, self.windows, state.camera_id, state.run_id)[1]
+    def _run_closed(self, state: PipelineState) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
+        windows, closed = end_run(state.windows, self.windows, state.camera_id, state.run_id)
+        return self._alerted(msgspec.structs.replace(state, windows=windows), closed)
 
-    def _windowed(self, state: PipelineState, seen: Seen) -> tuple[PipelineState, tuple[WindowClosed, ...]]:
+    def _windowed(self, state: PipelineState, seen: Seen) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
         windows, closed = observe(state.windows, seen, self.windows)
-        return msgspec.structs.replace(state, windows=windows), closed
+        return self._alerted(msgspec.structs.replace(state, windows=windows), closed)
+
+    def _alerted(
+        self, state: PipelineState, closed: Iterable[WindowClosed]
+    ) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
+        """The state after these windows, the windows, and the alerts that each of them raised or cleared."""
+        alerts, told = state.alerts, list[AnyEvent]()
+        for window in closed:
+            alerts, changes = evaluate(alerts, window, self.rules)
+            told += [window, *changes]
+        return msgspec.structs.replace(state, alerts=alerts), tuple(told)
 
     def _judged(
         self, state: QualityState, detections: Detections
@@ -170,17 +184,18 @@ class Pipeline:
         """The state within the run whose frame or loss this is; where it replaces one, what that leaves is told."""
         if run_id == state.run_id:
             return state, []
+        state, left = self._run_closed(state)
         finished = (*state.finished_runs, state.run_id) if state.run_id else state.finished_runs
         begun = PipelineState(
             camera_id=state.camera_id,
             tracker=self.tracker.initial_state(),
             run_id=run_id,
+            alerts=state.alerts,
             finished_runs=finished[-REMEMBERED_RUNS:],
             runs_begun=state.runs_begun + 1,
         )
         if not state.run_id:
             return begun, []
-        closed = self._closed(state)
         told = RunStarted(
             camera_id=state.camera_id,
             run_id=run_id,
@@ -189,7 +204,7 @@ class Pipeline:
             decided_at_ns=at_ns,
             previous_run_id=state.run_id,
         )
-        return begun, [*closed, told]
+        return begun, [*left, told]
 
 
 def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:

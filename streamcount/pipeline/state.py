@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from streamcount.alerts import AlertsState
 from streamcount.events import CellMemory, empty_memory
 from streamcount.quality import QualityState, empty_quality
 from streamcount.tracking import TrackerState
@@ -24,6 +25,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     missed_frames: frames missing since the last one counted, which the tracker was not told of yet.
     tracker: what the tracker remembers. cells: what the events remember. quality: what the judge of pictures does.
     windows: sums of the windows that are open.
+    alerts: what rules remember; it outlives a run.
     cells_seen: cells confirmed since the run began.
     finished_runs: runs that were given up for a later one, the latest last; their frames come too late.
     runs_begun: how many runs have begun. `order` grows with every step that changes anything.
@@ -34,6 +36,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     cells: CellMemory = msgspec.field(default_factory=empty_memory)
     quality: QualityState = msgspec.field(default_factory=empty_quality)
     windows: WindowsState = msgspec.field(default_factory=no_windows)
+    alerts: AlertsState = AlertsState()
     run_id: str = ""
     last_sequence: int = -1
     last_acquired_at_ns: int = 0

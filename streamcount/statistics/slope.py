@@ -145,5 +145,5 @@ def _least_squares(
 ) -> tuple[Float64Array, Float64Array]:
     """Coefficients and their covariance."""
     weighted = columns * weights[:, None]
-    covariance: Float64Array = np.linalg.inv(weighted.T @ columns)
+    covariance = np.linalg.inv(weighted.T @ columns).astype(np.float64)
     return covariance @ (weighted.T @ response), covariance
