@@ -46,7 +46,9 @@ def evaluate(
         if figure is None:
             continue
         before = entries.get(name, RuleState(name, _watched(rule)))
-        inhibited = any(entries[other].raised for other in inhibitors(name, over_windows) if other in entries)
+        inhibited = bool(rule.inhibited_by) and any(
+            entries[other].raised for other in inhibitors(name, over_windows) if other in entries
+        )
         entries[name], event = _step(before, rule, figure, closed, inhibited)
         if event is not None:
             told.append(event)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
-
-import numpy as np
 
 from streamcount.alerts.config import JumpRule, LimitRule, WindowRule
 from streamcount.types import Figure, WindowClosed
@@ -66,14 +65,14 @@ def judge_limit(rule: LimitRule, figure: Figure) -> Judgement:
 
 def judge_jump(rule: JumpRule, figure: Figure, history: Sequence[float]) -> Judgement:
     """Against the median of the windows before: one outlier among them moves it little, which is not so of a mean."""
-    usual = float(np.median(history))
+    usual = median(history)
     change = figure.value - usual
     up = change > 0
     if rule.factor is not None:
         step = abs(usual) * (rule.factor - 1 if up else 1 - 1 / rule.factor)
     else:
         assert rule.sigmas is not None
-        step = rule.sigmas * NORMAL_PER_MAD * float(np.median(np.abs(np.asarray(history) - usual)))
+        step = rule.sigmas * NORMAL_PER_MAD * median(abs(one - usual) for one in history)
     step = max(step, rule.least_change)
     meant = rule.direction == "both" or (rule.direction == "up") == up
     # Of two zeros none has jumped.

@@ -46,12 +46,13 @@ def run_watcher(
     import threading
 
     from streamcount.config import load_settings
-    from streamcount.service.alerts.run import run_alerts
+    from streamcount.service.alerts.run import run_alerts, watched_rules
     from streamcount.service.processes import handling_signals, set_up_logging
     from streamcount.service.topics import require_topics
 
     set_up_logging()
     settings = load_settings(config)
+    watched_rules(settings)
     stop = threading.Event()
     with handling_signals(lambda *_: stop.set()):
         require_topics(settings)

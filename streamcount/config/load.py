@@ -56,7 +56,13 @@ def parse_settings(
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
     key = ".".join(str(part) for part in loc) or "settings"
     if kind == "extra_forbidden":
-        known = sorted({name for model in _models_at(loc[:-1]) for name in model.model_fields})
+        known = sorted(
+            {
+                field.alias or name
+                for model in _models_at(loc[:-1])
+                for name, field in model.model_fields.items()
+            }
+        )
         near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"unknown key {key!r}; {hint}"
@@ -73,9 +79,18 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object)
 def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
     """The models that the keys of a place belong to, to know what could have been meant there."""
     found: list[type[BaseModel]] = [Settings]
-    for part in loc:
-        found = [model for one in found for model in _step(one, str(part))]
+    parts = iter(str(part) for part in loc)
+    for part in parts:
+        if any(_is_dictionary(model, part) for model in found):
+            # What follows is a key of the user's, such as a camera's name.
+            next(parts, None)
+        found = [model for one in found for model in _step(one, part)]
     return found
+
+
+def _is_dictionary(model: type[BaseModel], part: str) -> bool:
+    field = model.model_fields.get(part)
+    return field is not None and get_origin(field.annotation) is dict
 
 
 def _step(model: type[BaseModel], part: str) -> Iterator[type[BaseModel]]:
@@ -83,9 +98,9 @@ def _step(model: type[BaseModel], part: str) -> Iterator[type[BaseModel]]:
     if field is not None:
         yield from _models_in(field.annotation)
         return
-    # Inside a dictionary the part is a key of the user's, inside a union the name of a kind: neither moves on.
+    # Inside a union the part is the name of a kind, which chooses among its models.
     kind = model.model_fields.get("kind")
-    if kind is None or part in get_args(kind.annotation):
+    if kind is not None and part in get_args(kind.annotation):
         yield model
 
 

@@ -61,13 +61,7 @@ class AlertWatcher:
     def __init__(self, settings: Settings, metrics: AlertMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._rules = {
-            name: rule for name, rule in settings.alerts.items() if isinstance(rule, SilentRule | LatencyRule)
-        }
-        if not self._rules:
-            raise ConfigurationError(
-                "there is no rule to watch; add one of kind silent or latency (workers watch the others)"
-            )
+        self._rules = watched_rules(settings)
         self._watch = CameraWatch(self._rules)
         self._waiting = Waiting()
         self._assigned: set[Any] = set()
@@ -296,6 +290,18 @@ def _decoded(value: bytes | None) -> Any:
         return decode_event(value or b"")
     except FrameError:
         return None
+
+
+def watched_rules(settings: Settings) -> dict[str, SilentRule | LatencyRule]:
+    """The rules that go by the clock. Raises ConfigurationError where there is none."""
+    rules = {
+        name: rule for name, rule in settings.alerts.items() if isinstance(rule, SilentRule | LatencyRule)
+    }
+    if not rules:
+        raise ConfigurationError(
+            "there is no rule to watch in [alerts]; add one of kind silent or latency (workers judge the others)"
+        )
+    return rules
 
 
 def run_alerts(settings: Settings, stop: threading.Event, host: str, port: int | None) -> int:

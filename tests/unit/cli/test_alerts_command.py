@@ -195,3 +195,25 @@ def test_the_list_from_a_store(streamcount, tmp_path):
     _, out, _ = streamcount("alerts", "list", "--store", store, "--rule", "crowded")
     assert "dirty" not in out
     assert "2026-01-31" in out
+
+
+def test_without_a_rule_that_goes_by_the_clock_there_is_nothing_to_run(streamcount, config):
+    config.write_text(RULES.partition("[alerts.silent]")[0])
+    code, _, err = streamcount("alerts", "run", "--config", config)
+    assert (code, "kind silent or latency" in err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('kind = "limit"\nfigure = "cells"\nabov = 1', "did you mean 'above'"),
+        ('figure = "cells"\nabove = 1', "kind"),
+        ('kind = "jump"\nfigure = "cells"', "exactly one of factor and sigmas"),
+    ],
+)
+def test_a_wrong_rule_is_told_by_its_key(streamcount, config, table, words):
+    config.write_text(f"[alerts.mine]\n{table}\n")
+    code, _, err = streamcount("alerts", "run", "--config", config)
+    assert code == 4
+    assert words in err
+    assert "alerts.mine" in err

@@ -36,6 +36,8 @@ def test_an_empty_file_gives_the_defaults():
         ("[tracker]\ngate_diameter = 2", ["did you mean 'gate_diameters'"]),
         ("[cameras.a]\nencodin = 'png'\nsource = {kind='folder', path='x'}", ["did you mean 'encoding'"]),
         ("[cameras.a.source]\nkind = 'folder'\npath = 'x'\nrate = 3", ["did you mean 'rate_hz'"]),
+        ("[sinks.a]\nkind = 'jsonl'\nfoldr = 'x'", ["did you mean 'folder'"]),
+        ("[alerts.a]\nkind = 'limit'\nfigure = 'cells'\nabove = 1\nclas = 'x'", ["did you mean 'class'"]),
     ],
 )
 def test_an_unknown_key_names_the_nearest_known_one(text, words):
