@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from streamcount.alerts import AlertRule
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
+from streamcount.events.places import LineConfig, PlacesConfig, PlacesMap, ZoneConfig, places_map
+from streamcount.events.places.config import PlaceName
 from streamcount.pipeline import Pipeline
 from streamcount.quality import QualityConfig
 from streamcount.sinks.store import SinkConfig
@@ -146,6 +148,23 @@ class CameraConfig(_Section):
     tracker: TrackerConfig | None = Field(default=None, description="in place of [tracker] for this camera")
     chamber: ChamberConfig | None = Field(default=None, description="in place of [chamber] for this camera")
 
+    zones: dict[PlaceName, ZoneConfig] = Field(
+        default_factory=dict, max_length=100, description="polygons in which cells are told of"
+    )
+    lines: dict[PlaceName, LineConfig] = Field(
+        default_factory=dict, max_length=100, description="lines at which passing cells are counted"
+    )
+
+    @model_validator(mode="after")
+    def _places_can_be_told(self) -> CameraConfig:
+        both = sorted(set(self.zones) & set(self.lines))
+        if both:
+            raise ValueError(f"{both[0]!r} names a zone and a line; figures could not be told apart, rename one")
+        in_um = PlacesConfig(zones=self.zones, lines=self.lines).in_um
+        if in_um and self.pixel_size_um is None:
+            raise ValueError(f"{in_um[0]} needs pixel_size_um of the camera; set it, or draw in points_px")
+        return self
+
     @model_validator(mode="after")
     def _buffer_holds_a_frame(self) -> CameraConfig:
         if self.buffer_bytes < 4 * MEBIBYTE and self.encoding == "raw":
@@ -205,6 +224,18 @@ class Settings(_Section):
         camera = self._camera(camera_id)
         return camera.tracker if camera and camera.tracker else self.tracker
 
+    @property
+    def place_names(self) -> frozenset[str]:
+        """Names of all cameras' zones and lines."""
+        return frozenset(name for camera in self.cameras.values() for name in (*camera.zones, *camera.lines))
+
+    def places_for(self, camera_id: str) -> PlacesMap:
+        """The zones and lines of a camera; none of one not listed."""
+        camera = self._camera(camera_id)
+        if camera is None:
+            return places_map(PlacesConfig())
+        return places_map(PlacesConfig(zones=camera.zones, lines=camera.lines), camera.pixel_size_um)
+
     def windows_for(self, camera_id: str) -> WindowsSetup:
         """The windows of a camera, and how their figures are made."""
         camera = self._camera(camera_id)
@@ -224,4 +255,5 @@ class Settings(_Section):
             quality=self.quality,
             windows=self.windows_for(camera_id),
             rules=self.alerts,
+            places=self.places_for(camera_id),
         )

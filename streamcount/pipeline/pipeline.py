@@ -11,6 +11,7 @@ from streamcount.alerts import AlertRule, evaluate
 from streamcount.detection.base import Detector
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
+from streamcount.events.places import CellsAround, PlacesConfig, PlacesMap, place_events, places_map
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
 from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
 from streamcount.tracking import Tracker
@@ -45,6 +46,7 @@ class Pipeline:
         quality: QualityConfig | None = None,
         windows: WindowsSetup | None = None,
         rules: Mapping[str, AlertRule] | None = None,
+        places: PlacesMap | None = None,
     ) -> None:
         self.detector = detector
         self.tracker = tracker
@@ -52,6 +54,7 @@ class Pipeline:
         self.quality = quality or QualityConfig()
         self.windows = windows or WindowsSetup()
         self.rules = rules or {}
+        self.places = places or places_map(PlacesConfig())
 
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""

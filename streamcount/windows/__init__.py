@@ -2,10 +2,11 @@
 
 from streamcount.windows.config import ChamberConfig, WindowConfig, WindowsSetup
 from streamcount.windows.observe import end_run, lose, observe
-from streamcount.windows.seen import Seen, Surroundings
+from streamcount.windows.seen import BoolArray, Seen, Surroundings
 from streamcount.windows.state import OpenWindow, WindowsState, no_windows
 
 __all__ = [
+    "BoolArray",
     "ChamberConfig",
     "OpenWindow",
     "Seen",

@@ -11,20 +11,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from streamcount.statistics import diameter_um, poisson_interval, weighted_poisson_interval, wilson_interval
 from streamcount.types import Figure
+from streamcount.types.figures import FIGURES
 
-UNITS = {
-    "cells_per_mm2": "1/mm²",
-    "cells_per_ml": "1/mL",
-    "field_mm2": "mm²",
-    "volume_ml": "mL",
-    "area_um2": "µm²",
-    "cell_area_um2": "µm²",
-    "diameter_um": "µm",
-    "dwell_s": "s",
-    "dwell_total_s": "s",
-    "doubling_time_h": "h",
-    "growth_rate_per_h": "1/h",
-}
 # Each is a number of independent events, so its interval is Poisson's.
 EVENTS = (
     "births",
@@ -96,7 +84,7 @@ def figure(key: Key, value: float, interval: tuple[float, float] | None = None) 
     return Figure(
         name=key.name,
         value=float(value),
-        unit=UNITS.get(key.name, ""),
+        unit=FIGURES[key.name].unit,
         zone=key.zone,
         class_name=key.class_name,
         low=low,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.types import AnyEvent, Detections, Tracks
+
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,9 @@ class Surroundings:
     lines: tuple[str, ...]
     drawn: str
     zone_areas_px: NDArray[np.float64]
-    detections: NDArray[np.bool_]
-    tracks: NDArray[np.bool_]
-    events: NDArray[np.bool_]
+    detections: BoolArray
+    tracks: BoolArray
+    events: BoolArray
 
 
 @dataclass(frozen=True)
