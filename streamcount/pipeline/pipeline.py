@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from streamcount.detection.base import Detector
+from streamcount.detection.features import described
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
@@ -55,7 +56,7 @@ class Pipeline:
 
         A frame too small to be measured has no `picture`. Raises FrameError, ModelError.
         """
-        found = self.detector.detect(frame, labels=labels)
+        found = described(self.detector.detect(frame, labels=labels), frame.image)
         if not measurable(frame.image):
             return found
         return msgspec.structs.replace(found, picture=measure(frame.image))
@@ -80,9 +81,16 @@ class Pipeline:
             events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
         tracker, tracks = self.tracker.update(state.tracker, detections, state.missed_frames + hole)
         first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
-        cells, told = cell_events(state.cells, tracks, detections.model, first_sequence, self.events)
-        events.extend(told)
         quality, flags, turned = self._judged(state.quality, detections)
+        cells, told = cell_events(
+            state.cells,
+            tracks,
+            detections.model,
+            first_sequence,
+            self.events,
+            msgspec.structs.replace(detections, quality=flags),
+        )
+        events.extend(told)
         events.extend(turned)
         state = msgspec.structs.replace(
             state,
