@@ -13,8 +13,8 @@ from streamcount.types import Detections, Float32Array, Image
 TILES, STRIDE = 4, 8
 # A cell's mean is taken from every so many-th pixel that its smaller ones have about this many a side.
 PIXELS_A_SIDE = 12
-# The largest rectangle in an ellipse has this share of its length and of its width.
-INNER_SHARE = float(np.sqrt(0.5))
+# So much of a box's height and width is looked at: red cells are pale in the middle only, and corners are ground.
+INNER_SHARE = 0.8
 # A ground darker than this share of full scale divides by chance, as in fluorescence.
 DARKEST_GROUND = 0.25
 
@@ -27,8 +27,8 @@ def described(detections: Detections, image: Image) -> Detections:
 def intensities(image: Image, boxes_px: Float32Array) -> Float32Array:
     """(N,) float32: how much brighter each cell is than the ground about it; negative where it is darker.
 
-    (level - ground) / max(ground, 0.25), in shares of full scale. Of a cell the mean within the middle half of its
-    box is taken, which lies within an upright ellipse, from sums over the image (Crow, SIGGRAPH 1984). The ground
+    (level - ground) / max(ground, 0.25), in shares of full scale. Of a cell the mean within the middle of its
+    box, four fifths of each side, is taken, from sums over the image (Crow, SIGGRAPH 1984). The ground
     is interpolated between medians of tiles, so that uneven light and all but the densest fields leave it be.
     boxes_px: (N, 4), half-open (y0, x0, y1, x1), within the image.
     """

@@ -32,17 +32,25 @@ def snapshot_name(metadata: FrameMetadata, track_id: int, reason: str) -> str:
     return f"{metadata.camera_id}/{metadata.run_id}/{metadata.sequence}/{track_id}/{reason}"
 
 
-def elongations(boxes_px: Float32Array, areas_px: Float32Array) -> Float32Array:
-    """(N,) float32, at least 1: longer over shorter axis of the ellipse that has the cell's box and its area.
+def slenderness(boxes_px: Float32Array, areas_px: Float32Array) -> Float32Array:
+    """(N,) float32, at least 1: mean of an ellipse's axis ratio and its inverse, from a cell's box and its area.
 
     An ellipse with half-axes a and b, however it is turned, has the area pi a b and a box with
-    height^2 + width^2 = 4 (a^2 + b^2), which two give a / b. Where the area is only that of the ellipse in the box,
-    it is the box's longer side over the shorter.
+    height^2 + width^2 = 4 (a^2 + b^2), which give (a / b + b / a) / 2. Unlike the ratio itself, which chance can only
+    raise, it scatters little where cells are round. boxes_px: (N, 4). areas_px: (N,).
     """
     sides = np.maximum(boxes_px[:, 2:] - boxes_px[:, :2], 1e-3).astype(np.float64)
     products = np.maximum(areas_px.astype(np.float64) / np.pi, 1e-6)
-    half_sum = np.maximum((sides**2).sum(axis=1) / 8 / products, 1.0)
-    return np.asarray(half_sum + np.sqrt(half_sum**2 - 1), np.float32)
+    return np.asarray(np.maximum((sides**2).sum(axis=1) / 8 / products, 1.0), np.float32)
+
+
+def elongations(slender: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N,) at least 1: longer over shorter axis of ellipses of this `slenderness`.
+
+    Where the area is only that of the ellipse in the box, it is the box's longer side over the shorter.
+    """
+    half = slender.astype(np.float64)
+    return np.asarray(half + np.sqrt(half**2 - 1))
 
 
 def unlike(
@@ -98,7 +106,7 @@ def _look(
     boxes, areas = detections.boxes_px[found], detections.areas_px[found]
     now = np.full((len(rows), len(REASONS)), np.nan, np.float32)
     now[:, SIZE] = np.log(np.maximum(areas, 1e-3))
-    now[:, SHAPE] = np.log(elongations(boxes, areas))
+    now[:, SHAPE] = np.log(slenderness(boxes, areas))
     if detections.intensities is not None:
         now[:, INTENSITY] = detections.intensities[found]
     now[:, UNSURE] = detections.class_probabilities[found, memory.told_classes[rows]]
@@ -146,7 +154,8 @@ def _finding(
         scale, unit = (1.0, "px²") if pixel_um is None else (pixel_um**2, "µm²")
         figures = (f"area {np.exp(value) * scale:.4g} {unit}", f"{np.exp(median) * scale:.4g}")
     elif reason == SHAPE:
-        figures = (f"elongation {np.exp(value):.2f}", f"{np.exp(median):.2f}")
+        ratio, usual = elongations(np.maximum(np.exp([value, median]), 1.0))
+        figures = (f"elongation {ratio:.2f}", f"{usual:.2f}")
     else:
         figures = (f"intensity {value:.3f}", f"{median:.3f}")
     return Finding(row, REASONS[reason], abs(deviation), f"{figures[0]} {words} {figures[1]} of class {name}")

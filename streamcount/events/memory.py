@@ -23,7 +23,7 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
         living one, of a dead one, ever.
     centroids_px (N, 2), boxes_px (N, 4): float32, the first sighting of a cell that was not told of yet (its
         appearance is told of there), the last sighting of any other (its going is told of there).
-    looks: (N, 4) float32, means over the last whole sightings of the logarithms of area and elongation, of the
+    looks: (N, 4) float32, means over the last whole sightings of the logarithms of area and slenderness, of the
         intensity, and of the probability of the told class; NaN for what was not measured.
     looked_frames: (N,) int32, sightings in these. out_frames: (N, 4) uint8, sightings in a row that were unusual in
         size, shape and intensity, or unsure. unlike_told: (N, 4) bool, which of these were told of the cell.

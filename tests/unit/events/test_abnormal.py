@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamcount.events import EventsConfig, cell_events, empty_memory
-from streamcount.events.abnormal import elongations
+from streamcount.events.abnormal import elongations, slenderness
 from streamcount.tracking import KalmanTracker
 from streamcount.types import CellAbnormal, ModelIdentity
 from tests.films import seen
@@ -69,7 +69,7 @@ def test_the_odd_cell_is_told_once_with_its_reason(odd, reason):
     [(sequence, event)] = found
     assert event.centroid_px == GRID[-1]
     assert event.snapshot == f"cam/run-1/{sequence}/{event.track_id}/{reason}"
-    assert event.score < 0.5 if reason == "unsure" else event.score > 5
+    assert event.score < 0.5 if reason == "unsure" else event.score > 6
 
 
 def test_the_words_tell_the_figures_in_the_specimens_units():
@@ -151,13 +151,13 @@ def test_the_elongation_of_an_ellipse_does_not_depend_on_how_it_is_turned(turn, 
     a, b = 20.0 * np.sqrt(ratio), 20.0 / np.sqrt(ratio)
     half = np.hypot([a * np.sin(turn), a * np.cos(turn)], [b * np.cos(turn), b * np.sin(turn)])
     boxes = np.array([[*(50 - half), *(50 + half)]], np.float32)
-    found = elongations(boxes, np.array([np.pi * a * b], np.float32))
+    found = elongations(slenderness(boxes, np.array([np.pi * a * b], np.float32)))
     assert found[0] == pytest.approx(ratio, rel=1e-3, abs=2e-3)
 
 
 def test_elongation_from_a_box_alone_is_the_ratio_of_its_sides():
     boxes = np.array([[0, 0, 10, 25], [0, 0, 25, 10], [0, 0, 8, 8]], np.float32)
     sides = boxes[:, 2:] - boxes[:, :2]
-    found = elongations(boxes, np.asarray(sides.prod(axis=1) * np.pi / 4, np.float32))
+    found = elongations(slenderness(boxes, np.asarray(sides.prod(axis=1) * np.pi / 4, np.float32)))
     np.testing.assert_allclose(found, [2.5, 2.5, 1.0], rtol=1e-3)
-    assert (elongations(boxes, np.zeros(3, np.float32)) >= 1).all()
+    assert (elongations(slenderness(boxes, np.zeros(3, np.float32))) >= 1).all()
