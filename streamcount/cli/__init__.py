@@ -21,6 +21,7 @@ from streamcount.cli.query import query
 from streamcount.cli.schema import schema
 from streamcount.cli.score import score
 from streamcount.cli.sink import sink
+from streamcount.cli.snapshots import snapshots
 from streamcount.cli.topics import topics
 from streamcount.cli.train import train
 from streamcount.cli.watch import watch
@@ -73,6 +74,7 @@ for command, panel in (
 
 for group, name in ((model, "model"), (data, "data")):
     app.add_typer(group, name=name, rich_help_panel="Models")
+app.add_typer(snapshots, name="snapshots", rich_help_panel="The service")
 
 
 @app.callback(invoke_without_command=True)

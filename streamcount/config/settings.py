@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from streamcount.config.snapshots import SnapshotsConfig
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
+from streamcount.events import EventsConfig
 from streamcount.pipeline import Pipeline
 from streamcount.quality import QualityConfig
 from streamcount.sinks.store import SinkConfig
@@ -160,6 +162,8 @@ class Settings(_Section):
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
     quality: QualityConfig = QualityConfig()
+    events: EventsConfig = EventsConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
 
@@ -195,4 +199,4 @@ class Settings(_Section):
         """
         if detector is None:
             detector = self.detector_for(camera_id).build()
-        return Pipeline(detector, self.tracker_for(camera_id).build(), quality=self.quality)
+        return Pipeline(detector, self.tracker_for(camera_id).build(), self.events, self.quality)
