@@ -15,6 +15,8 @@ from streamcount.types import Detections, Float32Array, FrameMetadata, Int64Arra
 
 REASONS = (*FEATURES, "unsure")
 SIZE, SHAPE, INTENSITY, UNSURE = range(len(REASONS))
+# What is larger and longer than usual by as many deviations may be two cells that touch, taken for one.
+PAIR_DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def unlike(
     looks = memory.looks[rows]
     away = deviations(population, class_ids, looks[:, :UNSURE])
     away[population.cells[class_ids] < config.abnormal_least_cells] = np.nan
+    pairs = (away[:, [SIZE, SHAPE]] > PAIR_DEVIATIONS).all(axis=1)
+    away[pairs, :INTENSITY] = np.nan
     findings = []
     for row, reason in _newly_out(memory, rows, away, config):
         deviation = 0.0 if reason == UNSURE else float(away[np.searchsorted(rows, row), reason])

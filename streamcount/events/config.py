@@ -39,7 +39,7 @@ class EventsConfig(BaseModel):
         "0 for never.",
     )
     abnormal_deviations: float = Field(
-        default=6.0,
+        default=4.0,
         ge=0,
         le=1000,
         description="Robust standard deviations from the median of the camera's own cells of a class beyond which "

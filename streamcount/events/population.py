@@ -14,7 +14,7 @@ FEATURES = ("size", "shape", "intensity")
 NORMAL_PER_QUARTILE = 1.4826
 MAD_VARIANCE = 1.36
 # A smaller spread is chance: of logarithms of areas and slenderness, and of intensities.
-LEAST_SPREAD = np.array([0.05, 0.05, 0.01], np.float32)
+LEAST_SPREAD = np.array([0.05, 0.02, 0.01], np.float32)
 QUARTILES = (0.25, 0.5, 0.75)
 
 
