@@ -34,12 +34,14 @@ def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
 
     from streamcount.service.camera.metrics import CameraMetrics
     from streamcount.service.sinking import SinkMetrics
+    from streamcount.service.snapshots.run import SnapshotMetrics
     from streamcount.service.worker.metrics import WorkerMetrics
 
     camera = CollectorRegistry()
     CameraMetrics(camera)
     sinks = CollectorRegistry()
     SinkMetrics(sinks)
+    SnapshotMetrics(sinks)
     suffix = {"counter": "_total", "info": "_info"}
     families = [*camera.collect(), *sinks.collect(), *WorkerMetrics().registry.collect()]
     real = {(family.name + suffix.get(family.type, ""), family.type) for family in families}
