@@ -46,7 +46,7 @@ class EventsConfig(BaseModel):
         "size, shape or intensity is abnormal; 0 for never.",
     )
     abnormal_hold_frames: int = Field(
-        default=5, ge=1, le=200, description="Sightings in a row that show it before a cell is told abnormal."
+        default=8, ge=1, le=200, description="Sightings in a row that show it before a cell is told abnormal."
     )
     abnormal_smoothing_frames: int = Field(
         default=8, ge=1, le=1000, description="Sightings over which a cell's looks are averaged."
