@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import imports, intervals, kafka_path, models, quality, sinks, stages, tracking
+from bench import abnormal, imports, intervals, kafka_path, models, quality, sinks, stages, tracking
 
 PARTS = {
     "imports": imports.run,
@@ -14,6 +14,7 @@ PARTS = {
     "models": models.run,
     "quality": quality.run,
     "intervals": intervals.run,
+    "abnormal": abnormal.run,
     "sinks": sinks.run,
     "kafka": kafka_path.run,
 }

@@ -22,6 +22,7 @@ from streamcount.cli.query import query
 from streamcount.cli.schema import schema
 from streamcount.cli.score import score
 from streamcount.cli.sink import sink
+from streamcount.cli.snapshots import snapshots
 from streamcount.cli.topics import topics
 from streamcount.cli.train import train
 from streamcount.cli.watch import watch
@@ -74,6 +75,7 @@ for command, panel in (
 
 for group, name, panel in (
     (alerts, "alerts", "The service"),
+    (snapshots, "snapshots", "The service"),
     (model, "model", "Models"),
     (data, "data", "Models"),
 ):

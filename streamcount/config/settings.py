@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from streamcount.alerts import AlertRule
+from streamcount.config.snapshots import SnapshotsConfig
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
+from streamcount.events import EventsConfig
 from streamcount.events.places import LineConfig, PlacesConfig, PlacesMap, ZoneConfig, places_map
 from streamcount.events.places.config import PlaceName
 from streamcount.pipeline import Pipeline
@@ -159,7 +161,9 @@ class CameraConfig(_Section):
     def _places_can_be_told(self) -> CameraConfig:
         both = sorted(set(self.zones) & set(self.lines))
         if both:
-            raise ValueError(f"{both[0]!r} names a zone and a line; figures could not be told apart, rename one")
+            raise ValueError(
+                f"{both[0]!r} names a zone and a line; figures could not be told apart, rename one"
+            )
         in_um = PlacesConfig(zones=self.zones, lines=self.lines).in_um
         if in_um and self.pixel_size_um is None:
             raise ValueError(f"{in_um[0]} needs pixel_size_um of the camera; set it, or draw in points_px")
@@ -195,6 +199,8 @@ class Settings(_Section):
     windows: dict[Name, WindowConfig] = Field(default_factory=lambda: {"minute": WindowConfig(length_s=60)})
     figures: FiguresConfig = FiguresConfig()
     chamber: ChamberConfig | None = None
+    events: EventsConfig = EventsConfig()
+    snapshots: SnapshotsConfig = SnapshotsConfig()
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
     alerts: dict[Name, AlertRule] = Field(default_factory=dict)
@@ -252,6 +258,7 @@ class Settings(_Section):
         return Pipeline(
             detector,
             self.tracker_for(camera_id).build(),
+            events=self.events,
             quality=self.quality,
             windows=self.windows_for(camera_id),
             rules=self.alerts,

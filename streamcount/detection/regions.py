@@ -46,6 +46,8 @@ def split_touching(mask: NDArray[np.uint8], saddle: float) -> Labels:
     # Beside the image's edge the distance is that to the background within it: a cell cut by the edge
     # counts as going on.
     distance = cv2.GaussianBlur(cv2.distanceTransform(mask, cv2.DIST_L2, 5), (0, 0), 1.0)
+    # Without any background OpenCV calls it infinite.
+    distance = np.minimum(distance, np.float32(max(mask.shape)))
     # A rim of background, so that each pixel of a cell has eight neighbours.
     inside = np.flatnonzero(_with_rim(mask) != 0)
     labels = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint16)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.events.abnormal import snapshot_name, unlike
 from streamcount.events.borders import touched_edges
 from streamcount.events.config import EventsConfig
 from streamcount.events.fates import LEFT, LOST, fates
 from streamcount.events.lifecycle import Meaning, meanings
 from streamcount.events.memory import NO_CLASS, CellMemory, aligned, kept, with_classes
+from streamcount.events.population import Population
 from streamcount.events.scene import Scene
 from streamcount.types import (
     CellAbnormal,
@@ -23,6 +26,7 @@ from streamcount.types import (
     CellLost,
     Certainty,
     ClassChanged,
+    Detections,
     ModelIdentity,
     Stage,
     Tracks,
@@ -53,14 +57,20 @@ class _Scene(Scene):
 
 
 def cell_events(
-    memory: CellMemory, tracks: Tracks, model: ModelIdentity, first_sequence: int, config: EventsConfig
+    memory: CellMemory,
+    tracks: Tracks,
+    model: ModelIdentity,
+    first_sequence: int,
+    config: EventsConfig,
+    detections: Detections | None = None,
 ) -> tuple[CellMemory, tuple[CellStory, ...]]:
     """What happened to the cells in this frame, and what to remember of it.
 
     Only confirmed cells are told of. Events come in the order appeared, divided, turned, abnormal, dead, gone, each
     by track id. first_sequence: the first frame of the run that was looked at; cells that it shows did not
-    enter. Raises StreamcountError where a track changes its status in a way that the lifecycle does not
-    have.
+    enter. detections: those that the tracks were made of, with all that is wrong with the picture; where anything
+    is, or without them, no cell is judged by its looks. Raises StreamcountError where a track changes its status in
+    a way that the lifecycle does not have.
     """
     what = meanings(tracks.previous_status, tracks.status)
     copy, known = aligned(with_classes(memory, model.class_names), tracks.track_ids)
@@ -74,7 +84,11 @@ def cell_events(
     events += _divided(scene)
     seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
     events += _turned(scene, seen)
-    events += _abnormal(scene, seen)
+    events += _abnormal(scene, seen, detections)
+    population = copy.population
+    if detections is not None and not detections.quality:
+        population, unusual = _unlike(scene, seen, detections)
+        events += unusual
     events += _told_dead(scene, seen)
     going = what == Meaning.GOES
     # A division that was none, of a mother who ended with it: there is no one left to divide.
@@ -84,6 +98,7 @@ def cell_events(
 
     copy.centroids_px[seen] = tracks.centroids_px[seen]
     copy.boxes_px[seen] = tracks.boxes_px[seen]
+    copy = msgspec.structs.replace(copy, population=population)
     return kept(copy, np.flatnonzero(tracks.status != TrackStatus.ENDED)), tuple(events)
 
 
@@ -140,15 +155,44 @@ def _turned(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
     return events
 
 
-def _abnormal(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:
+def _abnormal(scene: _Scene, seen: NDArray[np.bool_], detections: Detections | None) -> list[CellStory]:
     """Cells told to be of an abnormal class; each is told of once."""
     memory = scene.memory
     rows = np.flatnonzero(seen & scene.told_among(scene.model.abnormal) & ~memory.abnormal_told)
     memory.abnormal_told[rows] = True
+    scores = np.zeros(len(rows))
+    if detections is not None:
+        found = scene.tracks.detection_rows[rows]
+        scores = detections.class_probabilities[found, memory.told_classes[rows]].astype(np.float64)
     return [
-        CellAbnormal(reason="class", **scene.said(row, int(memory.told_classes[row])))
-        for row in rows.tolist()
+        _told_abnormal(scene, row, "class", score)
+        for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
     ]
+
+
+def _unlike(
+    scene: _Scene, seen: NDArray[np.bool_], detections: Detections
+) -> tuple[Population, list[CellStory]]:
+    """What is usual from now on, and cells that are not, or that the model cannot name. The dead are not judged."""
+    judged = seen & ~scene.told_among(scene.model.dead)
+    population, findings = unlike(scene.memory, scene.tracks, detections, judged, scene.config)
+    return population, [
+        _told_abnormal(scene, one.row, one.reason, score=one.score, explanation=one.explanation)
+        for one in findings
+    ]
+
+
+def _told_abnormal(
+    scene: _Scene, row: int, reason: str, score: float = 0.0, explanation: str = ""
+) -> CellAbnormal:
+    snapshot = snapshot_name(scene.tracks.metadata, int(scene.tracks.track_ids[row]), reason)
+    return CellAbnormal(
+        reason=reason,
+        score=score,
+        explanation=explanation,
+        snapshot=snapshot,
+        **scene.said(row, int(scene.memory.told_classes[row])),
+    )
 
 
 def _told_dead(scene: _Scene, seen: NDArray[np.bool_]) -> list[CellStory]:

@@ -38,3 +38,37 @@ class EventsConfig(BaseModel):
         description="Sightings, nearly without a miss, after which a cell that is suddenly gone counts as dead; "
         "0 for never.",
     )
+    abnormal_deviations: float = Field(
+        default=4.0,
+        ge=0,
+        le=1000,
+        description="Robust standard deviations from the median of the camera's own cells of a class beyond which "
+        "size, shape or intensity is abnormal; 0 for never.",
+    )
+    abnormal_hold_frames: int = Field(
+        default=8, ge=1, le=200, description="Sightings in a row that show it before a cell is told abnormal."
+    )
+    abnormal_smoothing_frames: int = Field(
+        default=8, ge=1, le=1000, description="Sightings over which a cell's looks are averaged."
+    )
+    abnormal_least_cells: int = Field(
+        default=30,
+        ge=3,
+        le=100_000,
+        description="Different cells of a class that were looked at before one is judged by them.",
+    )
+    population_cells: int = Field(
+        default=200, ge=30, le=2000, description="Looks kept of each class, the oldest given up first."
+    )
+    population_every_frames: int = Field(
+        default=100,
+        ge=1,
+        le=100_000,
+        description="Sightings from one look at a cell that is kept to its next.",
+    )
+    unsure_below: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Mean probability of a cell's class below which the model is unsure; 0 for never.",
+    )

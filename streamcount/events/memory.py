@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.events.population import Population, empty_population
 from streamcount.types import Float32Array, Int64Array
 
 NO_CLASS = -1
@@ -22,6 +23,11 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
         living one, of a dead one, ever.
     centroids_px (N, 2), boxes_px (N, 4): float32, the first sighting of a cell that was not told of yet (its
         appearance is told of there), the last sighting of any other (its going is told of there).
+    looks: (N, 4) float32, means over the last whole sightings of the logarithms of area and slenderness, of the
+        intensity, and of the probability of the told class; NaN for what was not measured.
+    looked_frames: (N,) int32, sightings in these. out_frames: (N, 4) uint8, sightings in a row that were unusual in
+        size, shape and intensity, or unsure. unlike_told: (N, 4) bool, which of these were told of the cell.
+    population: what is usual among the camera's cells.
     """
 
     class_names: tuple[str, ...]
@@ -34,12 +40,19 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
     dead_told: NDArray[np.bool_]
     centroids_px: Float32Array
     boxes_px: Float32Array
+    looks: Float32Array
+    looked_frames: NDArray[np.int32]
+    out_frames: NDArray[np.uint8]
+    unlike_told: NDArray[np.bool_]
+    population: Population
 
     def __len__(self) -> int:
         return len(self.track_ids)
 
 
-PER_CELL = tuple(name for name in CellMemory.__struct_fields__ if name not in ("class_names", "track_ids"))
+PER_CELL = tuple(
+    name for name in CellMemory.__struct_fields__ if name not in ("class_names", "track_ids", "population")
+)
 _DEFAULTS = {"told_classes": NO_CLASS, "other_classes": NO_CLASS}
 
 
@@ -56,11 +69,19 @@ def empty_memory() -> CellMemory:
         dead_told=np.empty(0, np.bool_),
         centroids_px=np.empty((0, 2), np.float32),
         boxes_px=np.empty((0, 4), np.float32),
+        looks=np.empty((0, 4), np.float32),
+        looked_frames=np.empty(0, np.int32),
+        out_frames=np.empty((0, 4), np.uint8),
+        unlike_told=np.empty((0, 4), np.bool_),
+        population=empty_population(),
     )
 
 
 def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory:
-    """The same memory under another model's classes; a class that it does not know by name is forgotten."""
+    """The same memory under another model's classes; a class that it does not know by name is forgotten.
+
+    What was usual is forgotten too: another model draws other outlines.
+    """
     if class_names == memory.class_names:
         return memory
     numbers = [class_names.index(name) if name in class_names else NO_CLASS for name in memory.class_names]
@@ -72,6 +93,9 @@ def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory
         told_classes=translation[memory.told_classes],
         other_classes=np.full(len(memory), NO_CLASS, np.int32),
         other_frames=np.zeros(len(memory), np.int32),
+        looked_frames=np.zeros(len(memory), np.int32),
+        out_frames=np.zeros_like(memory.out_frames),
+        population=empty_population(),
     )
 
 
@@ -80,7 +104,7 @@ def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDAr
     if np.array_equal(memory.track_ids, track_ids):
         copies = {name: getattr(memory, name).copy() for name in PER_CELL}
         everyone = np.ones(len(track_ids), np.bool_)
-        return CellMemory(class_names=memory.class_names, track_ids=track_ids, **copies), everyone
+        return msgspec.structs.replace(memory, track_ids=track_ids, **copies), everyone
     places = np.searchsorted(memory.track_ids, track_ids)
     known = np.zeros(len(track_ids), np.bool_)
     inside = places < len(memory)
@@ -91,7 +115,7 @@ def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDAr
         new = np.full((len(track_ids), *old.shape[1:]), _DEFAULTS.get(name, 0), old.dtype)
         new[known] = old[places[known]]
         arrays[name] = new
-    return CellMemory(class_names=memory.class_names, track_ids=track_ids, **arrays), known
+    return msgspec.structs.replace(memory, track_ids=track_ids, **arrays), known
 
 
 def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
@@ -100,4 +124,4 @@ def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
         return memory
     rows = rows[np.argsort(memory.track_ids[rows], kind="stable")]
     arrays = {name: getattr(memory, name)[rows] for name in PER_CELL}
-    return CellMemory(class_names=memory.class_names, track_ids=memory.track_ids[rows], **arrays)
+    return msgspec.structs.replace(memory, track_ids=memory.track_ids[rows], **arrays)

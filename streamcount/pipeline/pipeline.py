@@ -9,10 +9,12 @@ import msgspec
 
 from streamcount.alerts import AlertRule, evaluate
 from streamcount.detection.base import Detector
+from streamcount.detection.features import described
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
 from streamcount.events.places import CellsAround, PlacesConfig, PlacesMap, place_events, places_map
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
+from streamcount.pipeline.surroundings import surroundings
 from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
 from streamcount.tracking import Tracker
 from streamcount.types import (
@@ -65,7 +67,7 @@ class Pipeline:
 
         A frame too small to be measured has no `picture`. Raises FrameError, ModelError.
         """
-        found = self.detector.detect(frame, labels=labels)
+        found = described(self.detector.detect(frame, labels=labels), frame.image)
         if not measurable(frame.image):
             return found
         return msgspec.structs.replace(found, picture=measure(frame.image))
@@ -90,14 +92,25 @@ class Pipeline:
             events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
         tracker, tracks = self.tracker.update(state.tracker, detections, state.missed_frames + hole)
         first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
-        cells, told = cell_events(state.cells, tracks, detections.model, first_sequence, self.events)
-        events.extend(told)
         quality, flags, turned = self._judged(state.quality, detections)
+        cells, told = cell_events(
+            state.cells,
+            tracks,
+            detections.model,
+            first_sequence,
+            self.events,
+            msgspec.structs.replace(detections, quality=flags),
+        )
+        events.extend(told)
+        around = CellsAround(state.cells, cells)
+        places, moved, inside = place_events(state.places, tracks, around, detections.model, self.places)
+        events.extend(moved)
         events.extend(turned)
         state = msgspec.structs.replace(
             state,
             tracker=tracker,
             cells=cells,
+            places=places,
             quality=quality,
             last_sequence=meta.sequence,
             last_acquired_at_ns=meta.acquired_at_ns,
@@ -106,7 +119,9 @@ class Pipeline:
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
         )
         events.append(_counts(state, detections, tracks, flags))
-        state, closed = self._windowed(state, Seen(detections, tracks, tuple(events), flagged=bool(flags)))
+        where = surroundings(self.places, detections, inside, events)
+        seen = Seen(detections, tracks, tuple(events), flagged=bool(flags), surroundings=where)
+        state, closed = self._windowed(state, seen)
         events.extend(closed)
         return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
 

@@ -65,6 +65,8 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     foreground_fraction: share of the frame that is cell (confluence), in [0, 1]; None where the detector cannot tell.
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
     picture: what the frame is worth as a picture; None where it was not measured.
+    intensities: (N,) float32, brightness of each cell over the ground about it, negative for darker, as
+        `detection/features.py` defines it; None where it was not measured.
     """
 
     metadata: FrameMetadata
@@ -78,6 +80,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     quality: tuple[str, ...] = ()
     foreground_fraction: float | None = None
     picture: PictureMeasures | None = None
+    intensities: Float32Array | None = None
 
     def __len__(self) -> int:
         return len(self.centroids_px)

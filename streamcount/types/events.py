@@ -114,11 +114,11 @@ class ClassChanged(CellEvent, frozen=True, kw_only=True, tag=True):
 class CellAbnormal(CellEvent, frozen=True, kw_only=True, tag=True):
     """A cell is abnormal. Each reason is told once of a cell.
 
-    reason: "class" (the model's class is marked so); announced, and not sent yet, are "size", "shape" and "intensity"
-    (outside the camera's own cells of that class), and "unsure" (the model cannot tell what it is).
+    reason: "class" (the model's class is marked so), "size", "shape" or "intensity" (outside the camera's own cells
+    of that class), "unsure" (the model cannot tell what it is).
     score: how far, in the reason's own unit: a probability for "class" and "unsure", robust standard deviations
     for the others. explanation: the figures, in words.
-    snapshot: the name under which the cell's picture is kept, "" where none is.
+    snapshot: the name under which the cell's picture is kept, where somebody keeps pictures; "" where nobody can.
     """
 
     reason: str
@@ -131,7 +131,7 @@ class CellAbnormal(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class ZoneEntered(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell came into a zone, or appeared in it. Announced in the vocabulary; nothing sends it yet."""
+    """A cell came into a zone, or appeared in it."""
 
     zone: str
 
@@ -140,7 +140,7 @@ class ZoneEntered(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class ZoneLeft(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell is no longer in a zone. Announced in the vocabulary; nothing sends it yet.
+    """A cell is no longer in a zone.
 
     dwell_ns: how long it was, from the frame of `ZoneEntered` on.
     """
@@ -153,7 +153,7 @@ class ZoneLeft(CellEvent, frozen=True, kw_only=True, tag=True):
 
 
 class LineCrossed(CellEvent, frozen=True, kw_only=True, tag=True):
-    """A cell crossed a counting line. Announced in the vocabulary; nothing sends it yet.
+    """A cell crossed a counting line.
 
     direction: "forward" (from the line's left to its right, looking from its first point to its last, in an image
     with y downwards) or "backward".

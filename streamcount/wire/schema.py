@@ -52,7 +52,7 @@ CHANNELS: dict[str, _Channel] = {
     "alerts": _Channel("send", "AlertRaised and AlertCleared.", ("event",)),
     "snapshots": _Channel(
         "send",
-        "JPEGs of abnormal cells, by the name that the event tells. Nothing is sent yet.",
+        "JPEGs of abnormal cells, by the name that the event tells, from `streamcount snapshots run`.",
         ("snapshot",),
     ),
     "dead-letters": _Channel(

@@ -14,6 +14,8 @@ Modality: TypeAlias = Literal["bright-field", "phase-contrast", "fluorescence"]
 CellClass: TypeAlias = Literal["red", "white", "platelet", "sickle", "spiky", "nucleated", "giant"]
 Motion: TypeAlias = Literal["persistent", "confined", "drifting", "collective"]
 DeathMode: TypeAlias = Literal["shrink", "bleb", "lysis"]
+Oddity: TypeAlias = Literal["large", "small", "long", "dark"]
+ODDITIES: tuple[Oddity, ...] = ("large", "small", "long", "dark")
 Weight: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 BLOOD: dict[CellClass, float] = {"red": 0.84, "white": 0.06, "sickle": 0.04, "spiky": 0.03, "platelet": 0.03}
@@ -47,6 +49,12 @@ class SimulatedConfig(BaseModel):
     class_mix: dict[CellClass, Weight] | None = Field(
         default=None,
         description="Weights of the classes; default a blood smear, or a culture if not bright-field.",
+    )
+    odd_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of cells that are unlike their class: large, small, long or dark, equally often.",
     )
     overlap: float = Field(
         default=0.08, ge=0, le=1, description="Share of two radii that cells overlap freely."

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.sources.simulated.config import CellClass, DeathMode, Motion
+from streamcount.sources.simulated.config import CellClass, DeathMode, Motion, Oddity
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -61,6 +61,24 @@ KINDS: dict[CellClass, Kind] = {
         abnormal=True, mobility=0.6, changes=True,
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Odd:
+    """How a cell that is unlike its class differs: factors of its area, its axis ratio and its stain."""
+
+    area: float = 1.0
+    axis_ratio: float = 1.0
+    stain: float = 1.0
+
+
+# What a reader of smears calls macrocytic, microcytic, elliptic and hyperchromatic, and none would overlook.
+ODD: dict[Oddity, Odd] = {
+    "large": Odd(area=2.5),
+    "small": Odd(area=0.35),
+    "long": Odd(axis_ratio=2.5),
+    "dark": Odd(stain=2.0),
+}
 
 
 @dataclass(frozen=True)

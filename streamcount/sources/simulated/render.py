@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.sources.simulated.config import SimulatedConfig
-from streamcount.sources.simulated.models import DEATH_MODES, KINDS, FloatArray
-from streamcount.sources.simulated.shapes import Look, Morph, Plane, make_look
+from streamcount.sources.simulated.config import ODDITIES, SimulatedConfig
+from streamcount.sources.simulated.models import DEATH_MODES, KINDS, ODD, FloatArray, Odd
+from streamcount.sources.simulated.shapes import NOT_ODD, Look, Morph, Plane, make_look
 from streamcount.sources.simulated.stains import Sprite, make_sprite
 from streamcount.sources.simulated.world import CellArray, Phase, World
 
@@ -94,7 +94,9 @@ class Painter:
         )
         if cached is not None and cached.key == key:
             return cached.sprite
-        look = cached.look if cached is not None else make_look(kind, int(cell["look"]))
+        look = (
+            cached.look if cached is not None else make_look(kind, int(cell["look"]), _odd(int(cell["odd"])))
+        )
         morph = _morph(
             phase, progress, int(cell["death_mode"]), turn * RESHAPE_EVERY * self._config.seconds_per_frame
         )
@@ -105,6 +107,10 @@ class Painter:
         )
         self._cache[number] = _Cached(look, key, sprite)
         return sprite
+
+
+def _odd(number: int) -> Odd:
+    return ODD[ODDITIES[number - 1]] if number else NOT_ODD
 
 
 def _morph(phase: int, progress: float, death_mode: int, time_s: float) -> Morph:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.sources.simulated.config import DeathMode
-from streamcount.sources.simulated.models import FloatArray, Kind, death_strength
+from streamcount.sources.simulated.models import FloatArray, Kind, Odd, death_strength
 
 Plane: TypeAlias = NDArray[np.float32]
 
 ANGLES = np.linspace(0, 2 * np.pi, 256, endpoint=False)
 WAVES = np.arange(2, 10)
+NOT_ODD = Odd()
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,12 @@ class Look:
     fragments: FloatArray
 
 
-def make_look(kind: Kind, seed: int) -> Look:
-    """A cell's appearance from its seed."""
+def make_look(kind: Kind, seed: int, odd: Odd = NOT_ODD) -> Look:
+    """A cell's appearance from its seed, and in what it is unlike its kind."""
     rng = np.random.Generator(np.random.PCG64(seed))
     waves = kind.roughness * np.abs(rng.standard_normal(len(WAVES))) * (2.0 / WAVES) ** 1.15
     stretch = float(np.exp(kind.elongation + kind.elongation_sd * rng.standard_normal()))
+    stretch *= float(np.sqrt(odd.axis_ratio))
     thorns = np.zeros((kind.spikes, 3))
     if kind.spikes:
         thorns[:, 0] = np.arange(kind.spikes) * 2 * np.pi / kind.spikes + rng.normal(0, 0.1, kind.spikes)
@@ -88,7 +90,7 @@ def make_look(kind: Kind, seed: int) -> Look:
         bend=kind.bend * float(rng.uniform(0.7, 1.2)),
         thorns=thorns,
         lobes=_lobes(kind, rng),
-        stain=float(np.clip(1 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
+        stain=odd.stain * float(np.clip(1 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
         pallor=float(np.clip(rng.normal(0.7, 0.22), 0.15, 1.0)) if not (kind.bend or kind.spikes) else 0.0,
         texture=(int(rng.integers(0, 128)), int(rng.integers(0, 128))),
         fragments=fragments,

@@ -59,6 +59,7 @@ class FrameTruth(msgspec.Struct, frozen=True, eq=False):
     areas_px: (N,) float32, of the mask.
     labels: (H, W) uint16; cell of row i has the value i + 1, background 0, as in `Detections.labels`.
     world_ids: (N,) int64, the cells' numbers in the world, the same in each modality.
+    odd: (N,) int64, 1 + its place in ODDITIES for a cell that is unlike its class, 0 for the others.
     """
 
     sequence: int
@@ -73,6 +74,7 @@ class FrameTruth(msgspec.Struct, frozen=True, eq=False):
     labels: NDArray[np.uint16]
     events: tuple[TruthEvent, ...]
     world_ids: Int64Array
+    odd: Int64Array
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -211,6 +213,7 @@ class Census:
             labels=labels,
             events=(),
             world_ids=cells["number"][rows].astype(np.int64),
+            odd=cells["odd"][rows].astype(np.int64),
         )
 
 

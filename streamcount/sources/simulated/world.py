@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from streamcount.sources.simulated.config import SimulatedConfig
+from streamcount.sources.simulated.config import ODDITIES, SimulatedConfig
 from streamcount.sources.simulated.models import (
     DEATH_MODES,
     KINDS,
     MOTIONS,
+    ODD,
     FloatArray,
     Movers,
     cycle_s,
@@ -43,6 +44,7 @@ class Phase(IntEnum):
 
 # One row a cell. number: never used twice. look: seed of its appearance. area_um2: now; living_um2: without
 # dying. progress: 0..1 through the phase. cycle_s: age at which it rounds up. home_um: for confined motion.
+# odd: 1 + its place in ODDITIES for a cell unlike its class, 0 for the others.
 CELL = np.dtype(
     [
         ("number", np.int64), ("kind", np.int16), ("look", np.int64), ("generation", np.int32),
@@ -50,6 +52,7 @@ CELL = np.dtype(
         ("angle", np.float64), ("area_um2", np.float64), ("living_um2", np.float64),
         ("birth_um2", np.float64),
         ("age_s", np.float64), ("cycle_s", np.float64),
+        ("odd", np.int8),
         ("phase", np.int8), ("phase_age_s", np.float64), ("phase_s", np.float64), ("death_mode", np.int8),
     ]
 )  # fmt: skip
@@ -122,6 +125,11 @@ class World:
             rng.standard_normal(count), -2.5, 2.5
         )
         mature = np.pi / 4 * (np.array([kind.diameter_um for kind in kinds]) * sizes) ** 2
+        if config.odd_share:
+            # Only here, or the same seed would no longer give the bytes that it gave before there were odd ones.
+            odd = rng.random(count) < config.odd_share
+            cells["odd"] = np.where(odd, rng.integers(1, len(ODDITIES) + 1, count), 0)
+            mature *= np.array([1.0, *(ODD[name].area for name in ODDITIES)])[cells["odd"]]
         divides = np.array([kind.divides for kind in kinds], bool)
         growing = divides & (config.divisions_per_hour > 0)
         cells["cycle_s"] = np.where(growing, cycle_s(config.divisions_per_hour, count, rng), np.inf)

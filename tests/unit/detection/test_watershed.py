@@ -74,6 +74,10 @@ def test_an_empty_field_has_no_cells(noise, slope, labels):
     assert (found.labels is not None) == labels
 
 
+def test_a_mask_without_any_background_is_one_cell():
+    assert (split_touching(np.full((40, 60), 255, np.uint8), 0.8) == 1).all()
+
+
 def test_uneven_light_is_taken_off():
     frame = discs(0, CENTRES, grey=(170, 90))
     light = np.linspace(0, 70, 200)

@@ -83,6 +83,18 @@ def test_each_modality_and_depth_has_its_shape_and_type(modality: str, bit_depth
     assert (2**bit_depth) // 8 < int(frame.image.max()) <= 2**bit_depth - 1
 
 
+def test_odd_cells_differ_as_the_truth_says() -> None:
+    settings = {"odd_share": 0.5, "frames": 1, "width_px": 1024, "height_px": 1024, "cells": 200}
+    [(_, truth)] = film(**settings, class_mix={"red": 1.0})
+    inside = ((truth.boxes_px > 3) & (truth.boxes_px < 1021)).all(axis=1)
+    areas = [np.median(truth.areas_px[inside & (truth.odd == number)]) for number in range(5)]
+    assert areas[1] == pytest.approx(2.5 * areas[0], rel=0.15)
+    assert areas[2] == pytest.approx(0.35 * areas[0], rel=0.15)
+    assert areas[3:] == pytest.approx([areas[0]] * 2, rel=0.15)
+    assert {0, 1, 2, 3, 4} == set(truth.odd.tolist())
+    assert not film(frames=1)[0][1].odd.any()
+
+
 def test_time_and_size_are_told() -> None:
     frames = list(
         SimulatedConfig(frames=4, rate_hz=8, width_px=64, height_px=48, cells=2).build().frames(RUN)

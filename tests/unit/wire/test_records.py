@@ -253,3 +253,17 @@ def test_packed_arrays_come_back_the_same(array) -> None:
 def test_integers_that_differ_little_take_little_room() -> None:
     ids = np.arange(1_000_000, 1_001_000)
     assert len(arrays.encode(Holder(ids), packed=True)) < 0.3 * ids.nbytes
+
+
+def test_detections_of_an_older_version_have_no_intensities() -> None:
+    older = detections(3)
+    fields = {name: getattr(older, name) for name in older.__struct_fields__ if name != "intensities"}
+    data = arrays.encode({"kind": "Detections", "detections": {**fields, "unheard_of": 1}})
+    back = records.decode_detections(data)
+    assert isinstance(back, Detections)
+    assert back.intensities is None
+    measured = msgspec.structs.replace(older, intensities=np.array([-0.5, 0, 2], np.float32))
+    back = records.decode_detections(records.encode_detections(measured))
+    assert isinstance(back, Detections)
+    assert back.intensities is not None
+    assert back.intensities.tolist() == [-0.5, 0, 2]

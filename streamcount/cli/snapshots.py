@@ -1,0 +1,73 @@
+"""`streamcount snapshots`: pictures of abnormal cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+snapshots = typer.Typer(no_args_is_help=True, help="Pictures of abnormal cells: keeps them, and gets one.")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
+]
+
+
+@snapshots.command("run")
+def run(
+    config: Config = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address of --port.")] = "127.0.0.1",
+) -> None:
+    """Cuts each abnormal cell from its frame and keeps it on the topic snapshots, as a small JPEG.
+
+    A consumer of its own, which the counting does not wait for: it can be killed, restarted, or left out. SIGTERM or
+    Ctrl-C finishes the batch in work and exits 0.
+    """
+    import threading
+
+    from streamcount.config import load_settings
+    from streamcount.service.processes import handling_signals, set_up_logging
+    from streamcount.service.snapshots.run import run_snapshots
+    from streamcount.service.topics import require_topics
+
+    set_up_logging()
+    settings = load_settings(config)
+    stop = threading.Event()
+    with handling_signals(lambda *_: stop.set()):
+        require_topics(settings)
+        code = run_snapshots(settings, stop, host, port)
+    raise typer.Exit(code)
+
+
+@snapshots.command("get")
+def get(
+    name: Annotated[
+        str, typer.Argument(help="As the event's `snapshot` says: CAMERA/RUN/SEQUENCE/TRACK/REASON.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the JPEG here.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Writes one picture to a file, or to a pipe.
+
+    Example: `streamcount snapshots get scope-1/run-1/118/27/size -o cell.jpg`
+    """
+    import sys
+
+    from streamcount.config import load_settings
+    from streamcount.service.snapshots.run import snapshot_of
+
+    if output is None and sys.stdout.isatty():
+        raise typer.BadParameter("a JPEG is no text; give -o FILE, or send it into a pipe")
+    data = snapshot_of(load_settings(config), name)
+    if output is None:
+        sys.stdout.buffer.write(data)
+    else:
+        output.write_bytes(data)

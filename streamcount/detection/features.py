@@ -1,0 +1,73 @@
+"""What each cell looks like beside its place, measured in one place for all detectors, without a loop over cells."""
+
+from __future__ import annotations
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.types import Detections, Float32Array, Image
+
+# The ground's grey level is the median in each of so many by so many tiles of the frame, of every so many-th pixel.
+TILES, STRIDE = 4, 8
+# A cell's mean is taken from every so many-th pixel that its smaller ones have about this many a side.
+PIXELS_A_SIDE = 12
+# So much of a box's height and width is looked at: red cells are pale in the middle only, and corners are ground.
+INNER_SHARE = 0.8
+# A ground darker than this share of full scale divides by chance, as in fluorescence.
+DARKEST_GROUND = 0.25
+
+
+def described(detections: Detections, image: Image) -> Detections:
+    """The same detections with `intensities` from the frame's image, (H, W) or (H, W, 3), uint8 or uint16."""
+    return msgspec.structs.replace(detections, intensities=intensities(image, detections.boxes_px))
+
+
+def intensities(image: Image, boxes_px: Float32Array) -> Float32Array:
+    """(N,) float32: how much brighter each cell is than the ground about it; negative where it is darker.
+
+    (level - ground) / max(ground, 0.25), in shares of full scale. Of a cell the mean within the middle of its
+    box, four fifths of each side, is taken, from sums over the image (Crow, SIGGRAPH 1984). The ground
+    is interpolated between medians of tiles, so that uneven light and all but the densest fields leave it be.
+    boxes_px: (N, 4), half-open (y0, x0, y1, x1), within the image.
+    """
+    if not len(boxes_px):
+        return np.empty(0, np.float32)
+    # Green is where stained cells absorb most, and the best of a camera's three channels.
+    grey = image if image.ndim == 2 else image[..., 1]
+    side_px = float(np.quantile(boxes_px[:, 2:] - boxes_px[:, :2], 0.1))
+    step = max(1, min(int(side_px / PIXELS_A_SIDE), min(grey.shape) // TILES))
+    levels = _inner_means(np.ascontiguousarray(grey[::step, ::step]), boxes_px / step)
+    ground = _ground(grey, (boxes_px[:, :2] + boxes_px[:, 2:]) / 2)
+    floor = DARKEST_GROUND * float(np.iinfo(image.dtype).max)
+    return np.asarray((levels - ground) / np.maximum(ground, floor), np.float32)
+
+
+def _inner_means(grey: Image, boxes_px: Float32Array) -> NDArray[np.float64]:
+    limits = np.array(grey.shape, np.float64)
+    middles = (boxes_px[:, :2] + boxes_px[:, 2:]).astype(np.float64) / 2
+    half = INNER_SHARE / 2 * (boxes_px[:, 2:] - boxes_px[:, :2])
+    low = np.clip(np.rint(middles - half), 0, limits - 1).astype(np.intp)
+    high = np.clip(np.rint(middles + half), low + 1, limits).astype(np.intp)
+    sums = cv2.integral(grey, sdepth=cv2.CV_64F if grey.dtype == np.uint16 else cv2.CV_32S)
+    (y0, x0), (y1, x1) = low.T, high.T
+    total = sums[y1, x1].astype(np.float64) - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return np.asarray(total / np.prod(high - low, axis=1))
+
+
+def _ground(grey: Image, places_px: Float32Array) -> NDArray[np.float64]:
+    """(N,) grey level of what is not cell at each place (N, 2), bilinear between the middles of the tiles."""
+    few = grey[::STRIDE, ::STRIDE]
+    tiles = min(TILES, *few.shape)
+    height, width = few.shape[0] // tiles, few.shape[1] // tiles
+    blocks = few[: tiles * height, : tiles * width].reshape(tiles, height, tiles, width).swapaxes(1, 2)
+    medians = np.median(blocks.reshape(tiles, tiles, -1), axis=2)
+    steps = places_px / (STRIDE * np.array([height, width])) - 0.5
+    steps = np.clip(steps, 0, tiles - 1)
+    first = np.minimum(steps.astype(np.intp), max(tiles - 2, 0))
+    second = np.minimum(first + 1, tiles - 1)
+    (wy, wx), (y0, x0), (y1, x1) = (steps - first).T, first.T, second.T
+    upper = medians[y0, x0] * (1 - wx) + medians[y0, x1] * wx
+    lower = medians[y1, x0] * (1 - wx) + medians[y1, x1] * wx
+    return np.asarray(upper * (1 - wy) + lower * wy)

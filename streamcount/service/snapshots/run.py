@@ -1,0 +1,233 @@
+"""From events about abnormal cells to their pictures: a consumer group of its own, which nobody waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter
+
+from streamcount.config import Settings
+from streamcount.errors import FrameError, SourceError
+from streamcount.service.reading import CONNECT_S, read_topic
+from streamcount.service.snapshots.cutting import cut_out
+from streamcount.service.snapshots.frames import FrameFinder
+from streamcount.service.status import StatusServer
+from streamcount.types import CellAbnormal
+from streamcount.wire import decode_event
+from streamcount.wire.cloudevents import Headers, format_time, header_map
+from streamcount.wire.images import CONTENT_TYPES
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer, KafkaProducer
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_TYPE = "org.streamcount.snapshot.v1"
+RETRY_S = 1.0
+BATCH = 200
+
+
+class SnapshotMetrics:
+    """What /metrics says of snapshots; docs/abnormal.md explains each."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.kept = Counter("streamcount_snapshots_kept", "Pictures sent.", registry=registry)
+        self.bytes = Counter("streamcount_snapshots_bytes", "Bytes of them.", registry=registry)
+        self.gone = Counter(
+            "streamcount_snapshots_gone", "Abnormal cells whose frame Kafka no longer has.", registry=registry
+        )
+        self.errors = Counter("streamcount_snapshots_errors", "Times Kafka failed.", registry=registry)
+
+
+def snapshot_headers(event: CellAbnormal) -> Headers:
+    """Kafka headers of a snapshot's record: CloudEvents in binary mode. Its key is the camera_id."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event.snapshot,
+        "ce_source": f"/cameras/{event.camera_id}/runs/{event.run_id}",
+        "ce_type": SNAPSHOT_TYPE,
+        "ce_time": format_time(event.happened_at_ns),
+        "ce_subject": event.subject(),
+        "content-type": CONTENT_TYPES["jpeg"],
+        "ce_sequence": str(event.sequence),
+        "ce_runid": event.run_id,
+    }
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+class Snapshooter:
+    """Cuts and sends. Offsets are committed when all pictures of a batch are confirmed: a crash repeats some, which
+    are the same bytes under the same names."""
+
+    def __init__(self, settings: Settings, metrics: SnapshotMetrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self.trouble = "not begun"
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; where Kafka fails it begins anew after a second."""
+        from kafka.errors import KafkaError
+
+        while not stop.is_set():
+            try:
+                self._consume(stop)
+            except (KafkaError, OSError) as error:
+                self._metrics.errors.inc()
+                trouble = (
+                    f"Kafka at {self._settings.kafka.bootstrap_servers}: {error or type(error).__name__}"
+                )
+                if trouble != self.trouble:
+                    log.warning("snapshots wait: %s", trouble)
+                self.trouble = trouble
+                stop.wait(RETRY_S)
+
+    def _consume(self, stop: threading.Event) -> None:
+        with ExitStack() as stack:
+            consumer = self._consumer()
+            stack.callback(consumer.close, autocommit=False, timeout_ms=5000)
+            producer = self._producer()
+            stack.callback(producer.close, timeout=5)
+            finder = stack.enter_context(closing(FrameFinder(self._settings)))
+            while not stop.is_set():
+                polled = consumer.poll(timeout_ms=500, max_records=BATCH)
+                self.trouble = ""
+                for records in polled.values():
+                    self._take(producer, finder, records)
+                if polled:
+                    _commit(consumer, polled)
+
+    def _take(self, producer: KafkaProducer, finder: FrameFinder, records: list[Any]) -> None:
+        sent = []
+        topic = self._settings.topics.name("snapshots")
+        for record in records:
+            event = _abnormal(record.value)
+            if event is None:
+                continue
+            data = self._picture(finder, record, event)
+            if data is None:
+                continue
+            sent.append(
+                producer.send(
+                    topic,
+                    data,
+                    event.camera_id.encode(),
+                    snapshot_headers(event),
+                    partition=record.partition,
+                    timestamp_ms=record.timestamp,
+                )
+            )
+            self._metrics.kept.inc()
+            self._metrics.bytes.inc(len(data))
+        for one in sent:
+            one.get(timeout=60)
+
+    def _picture(self, finder: FrameFinder, record: Any, event: CellAbnormal) -> bytes | None:
+        name = (event.camera_id, event.run_id, event.sequence)
+        frame = finder.find(record.partition, record.timestamp, name)
+        if frame is None:
+            self._metrics.gone.inc()
+            log.warning("snapshot %s: its frame is no longer in Kafka", event.snapshot)
+            return None
+        config = self._settings.snapshots
+        return cut_out(frame.image, event.box_px, config.margin, config.max_bytes)
+
+    def _consumer(self) -> KafkaConsumer:
+        from kafka import KafkaConsumer
+
+        return KafkaConsumer(
+            self._settings.topics.name("events"),
+            bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
+            client_id="streamcount-snapshots",
+            group_id=f"{self._settings.topics.prefix}-snapshots",
+            allow_auto_create_topics=False,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            metadata_max_age_ms=5_000,
+            heartbeat_interval_ms=2_000,
+            enable_incremental_fetch_sessions=False,
+            request_timeout_ms=20_000,
+            bootstrap_timeout_ms=int(CONNECT_S * 1000),
+            metrics_enabled=False,
+        )
+
+    def _producer(self) -> KafkaProducer:
+        from kafka import KafkaProducer
+
+        return KafkaProducer(
+            bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
+            client_id="streamcount-snapshots",
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=self._settings.topics.max_message_bytes,
+            bootstrap_timeout_ms=int(CONNECT_S * 1000),
+            metrics_enabled=False,
+        )
+
+
+def _abnormal(value: bytes | None) -> CellAbnormal | None:
+    """The event, if it is one that has a picture."""
+    try:
+        event = decode_event(value or b"")
+    except FrameError:
+        return None
+    return event if isinstance(event, CellAbnormal) and event.snapshot else None
+
+
+def _commit(consumer: KafkaConsumer, polled: dict[Any, list[Any]]) -> None:
+    from kafka.errors import CommitFailedError
+    from kafka.structs import OffsetAndMetadata
+
+    mine = consumer.assignment()
+    ends = {
+        one: OffsetAndMetadata(records[-1].offset + 1, "", -1)
+        for one, records in polled.items()
+        if records and one in mine
+    }
+    try:
+        if ends:
+            consumer.commit(ends)
+    except CommitFailedError:
+        log.info("snapshots: the partitions went to another before it could commit")
+
+
+def run_snapshots(settings: Settings, stop: threading.Event, host: str, port: int | None) -> int:
+    """Keeps pictures until `stop` is set, and returns the exit code. port: of /metrics; None for no server."""
+    registry = CollectorRegistry()
+    worker = Snapshooter(settings, SnapshotMetrics(registry))
+
+    def ready() -> tuple[bool, dict[str, Any]]:
+        return not worker.trouble, {"snapshots": worker.trouble}
+
+    with ExitStack() as stack:
+        if port is not None:
+            status = StatusServer(
+                registry, lambda: (True, {}), ready, host=host, port=port, port_key="--port"
+            )
+            status.start()
+            stack.callback(status.close)
+            log.info("metrics at %s/metrics", status.url)
+        worker.run(stop)
+    return 0
+
+
+def snapshot_of(settings: Settings, name: str, silent_s: float = 30.0) -> bytes:
+    """The JPEG of this name. Raises SourceError where there is none, BrokerError where Kafka fails."""
+    parts = name.split("/")
+    if len(parts) != 5:
+        raise SourceError(f"{name!r} is no snapshot's name, which is CAMERA/RUN/SEQUENCE/TRACK/REASON")
+    for record in read_topic(
+        settings,
+        settings.topics.name("snapshots"),
+        client_id="streamcount-snapshots-get",
+        silent_s=silent_s,
+    ):
+        if header_map(record.headers).get("ce_id") == name:
+            return bytes(record.value)
+    raise SourceError(
+        f"there is no snapshot {name}: `streamcount snapshots run` has not come to it, its frame was gone, or it "
+        "is older than the topic keeps (topics.events_retention_ms, topics.snapshots_retention_bytes)"
+    )
