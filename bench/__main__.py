@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import imports, kafka_path, models, quality, sinks, stages, tracking
+from bench import imports, intervals, kafka_path, models, quality, sinks, stages, tracking
 
 PARTS = {
     "imports": imports.run,
@@ -13,6 +13,7 @@ PARTS = {
     "tracking": tracking.run,
     "models": models.run,
     "quality": quality.run,
+    "intervals": intervals.run,
     "sinks": sinks.run,
     "kafka": kafka_path.run,
 }

@@ -19,7 +19,7 @@ def train_and_judge(train: Dataset, val: Dataset, asked: Asked) -> ClassFigures:
     with tempfile.TemporaryDirectory() as folder:
         net = fit(kept, recipe, Path(folder) / "work")
         naming = Naming(
-            "trial", train.class_names, (), (), int(kept.class_counts().argmax()), 10.0, "", "", ""
+            "trial", train.class_names, (), (), (), int(kept.class_counts().argmax()), 10.0, "", "", ""
         )
         measured = make_bundle(
             net, Parts(kept, held, val), recipe, naming, Path(folder) / "trial", lambda text: None

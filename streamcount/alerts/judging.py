@@ -14,6 +14,10 @@ from streamcount.types.figures import WINDOW_FIGURES
 # Of a normal distribution, standard deviation over median absolute deviation.
 NORMAL_PER_MAD = 1.4826
 
+CUT_SHORT = frozenset({"run-began", "run-ended", "settings-changed", "members-missing"})
+# The share of a window's frames that may be lost or bad before its figures are no ground for an alert.
+MOST_BAD = 0.1
+
 
 class Judgement(NamedTuple):
     """broken: it would raise. held: it would clear. Between the two, by hysteresis, neither. reason: in words."""
@@ -28,15 +32,22 @@ class Judgement(NamedTuple):
 def figure_of(rule: WindowRule, closed: WindowClosed) -> Figure | None:
     """What the rule watches in this window; None where the window does not tell it.
 
-    Incomplete windows tell only what they know of themselves, unless the rule says `incomplete`.
+    Windows that are cut short, or lack a tenth of their frames, tell only what they know of themselves, unless the
+    rule says `incomplete`: one lost frame in a minute must not keep an alert back.
     """
     if rule.figure in WINDOW_FIGURES:
         return _of_the_window(rule.figure, closed)
-    if not closed.complete and not rule.incomplete:
+    if not rule.incomplete and not _whole_enough(closed):
         return None
     wanted = (rule.figure, rule.zone, rule.class_name)
     found = next((one for one in closed.figures if (one.name, one.zone, one.class_name) == wanted), None)
     return None if found is None or math.isnan(found.value) else found
+
+
+def _whole_enough(closed: WindowClosed) -> bool:
+    bad = closed.frames_missing + closed.frames_flagged + closed.late_frames
+    cut = CUT_SHORT.intersection(closed.reasons)
+    return closed.complete or not (cut or bad > MOST_BAD * (closed.frames + closed.frames_missing))
 
 
 def _of_the_window(name: str, closed: WindowClosed) -> Figure | None:

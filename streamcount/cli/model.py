@@ -55,10 +55,12 @@ def show(
         console.print(
             f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told."
         )
-    classes = Table("class", "abnormal", "dead", "threshold", "temperature", "size", title="Classes")
+    classes = Table(
+        "class", "abnormal", "dead", "mitotic", "threshold", "temperature", "size", title="Classes"
+    )
     for one in bundle.classes:
         classes.add_row(
-            one.name, "yes" if one.abnormal else "", "yes" if one.dead else "",
+            one.name, "yes" if one.abnormal else "", "yes" if one.dead else "", "yes" if one.mitotic else "",
             f"{one.threshold:.2f}", f"{one.temperature:.2f}", f"{one.relative_diameter:.2f}",
         )  # fmt: skip
     console.print(classes)

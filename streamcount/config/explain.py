@@ -161,7 +161,8 @@ def _tables_of(
         told[models] = inner_path
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         for one in models:
-            chosen = len(models) == 1 or isinstance(default, one)
+            left_out = default is None and not field.is_required()
+            chosen = isinstance(default, one) or (len(models) == 1 and not left_out)
             for table in _tables_of(one, inner_path, told):
                 yield replace(table, by_default=table.by_default and chosen)
 

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from streamcount.alerts import check_rules
 from streamcount.config.settings import Settings
 from streamcount.errors import ConfigurationError
 from streamcount.sources.video import redacted
@@ -47,10 +48,15 @@ def parse_settings(
     if address and isinstance(raw.setdefault("kafka", {}), dict):
         raw["kafka"]["bootstrap_servers"] = address
     try:
-        return Settings.model_validate(raw)
+        settings = Settings.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
         raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
+    try:
+        check_rules(settings.alerts, settings.windows, settings.place_names)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    return settings
 
 
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:

@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from streamcount.alerts import AlertRule
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.detection.tflite import TfliteConfig
+from streamcount.events.places import LineConfig, PlacesConfig, PlacesMap, ZoneConfig, places_map
+from streamcount.events.places.config import PlaceName
 from streamcount.pipeline import Pipeline
 from streamcount.quality import QualityConfig
 from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
+from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
 from streamcount.wire.images import Encoding
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -143,12 +146,40 @@ class CameraConfig(_Section):
         default=None, description="in place of [detector] for this camera"
     )
     tracker: TrackerConfig | None = Field(default=None, description="in place of [tracker] for this camera")
+    chamber: ChamberConfig | None = Field(default=None, description="in place of [chamber] for this camera")
+
+    zones: dict[PlaceName, ZoneConfig] = Field(
+        default_factory=dict, max_length=100, description="polygons in which cells are told of"
+    )
+    lines: dict[PlaceName, LineConfig] = Field(
+        default_factory=dict, max_length=100, description="lines at which passing cells are counted"
+    )
+
+    @model_validator(mode="after")
+    def _places_can_be_told(self) -> CameraConfig:
+        both = sorted(set(self.zones) & set(self.lines))
+        if both:
+            raise ValueError(f"{both[0]!r} names a zone and a line; figures could not be told apart, rename one")
+        in_um = PlacesConfig(zones=self.zones, lines=self.lines).in_um
+        if in_um and self.pixel_size_um is None:
+            raise ValueError(f"{in_um[0]} needs pixel_size_um of the camera; set it, or draw in points_px")
+        return self
 
     @model_validator(mode="after")
     def _buffer_holds_a_frame(self) -> CameraConfig:
         if self.buffer_bytes < 4 * MEBIBYTE and self.encoding == "raw":
             raise ValueError("buffer_bytes below 4 MiB is too small for raw frames; raise it or use jpeg")
         return self
+
+
+class FiguresConfig(_Section):
+    """How sure the figures of windows are told to be."""
+
+    level: float = Field(default=0.95, gt=0, lt=1, description="level of the confidence intervals")
+    rule: Literal["exact", "mid-p"] = Field(
+        default="exact",
+        description="intervals of counts: exact never covers less than the level; mid-p covers it on average",
+    )
 
 
 class Settings(_Section):
@@ -161,6 +192,9 @@ class Settings(_Section):
     detector: DetectorConfig = Field(default_factory=lambda: TfliteConfig(model="blood-smear"))
     tracker: TrackerConfig = Field(default_factory=KalmanConfig)
     quality: QualityConfig = QualityConfig()
+    windows: dict[Name, WindowConfig] = Field(default_factory=lambda: {"minute": WindowConfig(length_s=60)})
+    figures: FiguresConfig = FiguresConfig()
+    chamber: ChamberConfig | None = None
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
     alerts: dict[Name, AlertRule] = Field(default_factory=dict)
@@ -190,6 +224,24 @@ class Settings(_Section):
         camera = self._camera(camera_id)
         return camera.tracker if camera and camera.tracker else self.tracker
 
+    @property
+    def place_names(self) -> frozenset[str]:
+        """Names of all cameras' zones and lines."""
+        return frozenset(name for camera in self.cameras.values() for name in (*camera.zones, *camera.lines))
+
+    def places_for(self, camera_id: str) -> PlacesMap:
+        """The zones and lines of a camera; none of one not listed."""
+        camera = self._camera(camera_id)
+        if camera is None:
+            return places_map(PlacesConfig())
+        return places_map(PlacesConfig(zones=camera.zones, lines=camera.lines), camera.pixel_size_um)
+
+    def windows_for(self, camera_id: str) -> WindowsSetup:
+        """The windows of a camera, and how their figures are made."""
+        camera = self._camera(camera_id)
+        chamber = camera.chamber if camera and camera.chamber else self.chamber
+        return WindowsSetup(self.windows, chamber, self.figures.level, self.figures.rule)
+
     def pipeline(self, camera_id: str, detector: Detector | None = None) -> Pipeline:
         """A pipeline as the camera is set up. Raises ModelError where a model cannot be loaded.
 
@@ -197,4 +249,11 @@ class Settings(_Section):
         """
         if detector is None:
             detector = self.detector_for(camera_id).build()
-        return Pipeline(detector, self.tracker_for(camera_id).build(), quality=self.quality)
+        return Pipeline(
+            detector,
+            self.tracker_for(camera_id).build(),
+            quality=self.quality,
+            windows=self.windows_for(camera_id),
+            rules=self.alerts,
+            places=self.places_for(camera_id),
+        )

@@ -29,10 +29,10 @@ class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One class that the model tells apart.
 
     threshold: centre probability from which a cell counts, chosen for unbiased counts. relative_diameter:
-    usual diameter over the reference class's. abnormal: to be told of. dead: such cells have died. color:
-    "#rrggbb" for drawings. label: the class's name in the training data where that differs. temperature:
-    what the net's logits are divided by, so that a probability is how often it is right (Guo et al., arXiv
-    1706.04599). Thresholds are of probabilities so corrected.
+    usual diameter over the reference class's. abnormal: to be told of. dead: such cells have died. mitotic: they
+    divide. color: "#rrggbb" for drawings. label: the class's name in the training data where that differs.
+    temperature: what the net's logits are divided by, so that a probability is how often it is right (Guo et al.,
+    arXiv 1706.04599). Thresholds are of probabilities so corrected.
     """
 
     name: str
@@ -41,6 +41,7 @@ class ClassInfo(msgspec.Struct, frozen=True, kw_only=True):
     relative_diameter: float = 1.0
     abnormal: bool = False
     dead: bool = False
+    mitotic: bool = False
     color: str = "#00a0ff"
     label: str = ""
 
@@ -107,6 +108,11 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def dead(self) -> tuple[str, ...]:
         """The classes of dead cells."""
         return tuple(info.name for info in self.classes if info.dead)
+
+    @property
+    def mitotic(self) -> tuple[str, ...]:
+        """The classes of cells in division."""
+        return tuple(info.name for info in self.classes if info.mitotic)
 
     @property
     def reference_class(self) -> int:

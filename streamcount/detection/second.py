@@ -41,12 +41,14 @@ class CropClassifier:
         abnormal = {*first.abnormal, *self._bundle.abnormal}
         both = hashlib.sha256(f"{first.sha256}+{self._net.sha256}".encode()).hexdigest()
         dead = {*first.dead, *self._bundle.dead}
+        mitotic = {*first.mitotic, *self._bundle.mitotic}
         return ModelIdentity(
             name=f"{first.name}+{self._bundle.name}",
             sha256=both,
             class_names=names,
             abnormal=tuple(name for name in names if name in abnormal),
             dead=tuple(name for name in names if name in dead),
+            mitotic=tuple(name for name in names if name in mitotic),
         )
 
     def refine(

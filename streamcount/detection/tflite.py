@@ -100,7 +100,7 @@ class TfliteDetector:
         self._rules = Rules(least, temperatures, info.cell_diameter_px, bundle.nms_iou)
         self._net = ThreadedNet(bundle.read_model(config.form), form.outputs)
         self._identity = ModelIdentity(
-            bundle.name, form.sha256, bundle.class_names, bundle.abnormal, bundle.dead
+            bundle.name, form.sha256, bundle.class_names, bundle.abnormal, bundle.dead, bundle.mitotic
         )
         self._second = (
             CropClassifier(config.second_stage, config.form, bundle) if config.second_stage else None

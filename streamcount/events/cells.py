@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from streamcount.events.config import EventsConfig
 from streamcount.events.fates import LEFT, LOST, fates
 from streamcount.events.lifecycle import Meaning, meanings
 from streamcount.events.memory import NO_CLASS, CellMemory, aligned, kept, with_classes
+from streamcount.events.scene import Scene
 from streamcount.types import (
     CellAbnormal,
     CellAppeared,
@@ -22,7 +23,6 @@ from streamcount.types import (
     CellLost,
     Certainty,
     ClassChanged,
-    Float32Array,
     ModelIdentity,
     Stage,
     Tracks,
@@ -40,45 +40,10 @@ CERTAINTIES: dict[int, Certainty] = {
 
 
 @dataclass(frozen=True)
-class _Scene:
+class _Scene(Scene):
     """What the makers of the single events need. `memory` is the frame's own copy and is written to."""
 
-    tracks: Tracks
-    memory: CellMemory
-    model: ModelIdentity
     config: EventsConfig
-
-    def said(self, row: int, class_id: int, *, first: bool = False, last: bool = False) -> dict[str, Any]:
-        """The fields that all events about a cell share; of this frame, or of the first or last sighting."""
-        tracks, meta = self.tracks, self.tracks.metadata
-        centroids: Float32Array = self.memory.centroids_px if first or last else tracks.centroids_px
-        boxes: Float32Array = self.memory.boxes_px if first or last else tracks.boxes_px
-        sequence, happened = meta.sequence, meta.acquired_at_ns
-        if first:
-            sequence, happened = int(tracks.first_sequences[row]), int(tracks.first_seen_ns[row])
-        if last:
-            sequence, happened = int(tracks.last_sequences[row]), int(tracks.last_seen_ns[row])
-        y, x = centroids[row].tolist()
-        y0, x0, y1, x1 = boxes[row].tolist()
-        return {
-            "camera_id": meta.camera_id,
-            "run_id": meta.run_id,
-            "sequence": sequence,
-            "happened_at_ns": happened,
-            "decided_at_ns": meta.acquired_at_ns,
-            "track_id": int(tracks.track_ids[row]),
-            "parent_id": int(tracks.parent_ids[row]),
-            "generation": int(tracks.generations[row]),
-            "birth_sequence": int(tracks.first_sequences[row]),
-            "class_name": self.model.class_names[class_id],
-            "centroid_px": (y, x),
-            "box_px": (y0, x0, y1, x1),
-        }
-
-    def told_class(self, row: int) -> int:
-        """The class last told of a cell; what the tracker thinks of one not seen since the model changed."""
-        told = int(self.memory.told_classes[row])
-        return int(self.tracks.class_ids[row]) if told == NO_CLASS else told
 
     def told_among(self, chosen: tuple[str, ...]) -> NDArray[np.bool_]:
         """(N,) whether the class last told of each cell is one of these."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from streamcount.alerts import AlertRule, evaluate
 from streamcount.detection.base import Detector
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
+from streamcount.events.places import CellsAround, PlacesConfig, PlacesMap, place_events, places_map
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
 from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
 from streamcount.tracking import Tracker
@@ -23,7 +25,9 @@ from streamcount.types import (
     RunStarted,
     Tracks,
     TrackStatus,
+    WindowClosed,
 )
+from streamcount.windows import Seen, WindowsSetup, end_run, lose, observe
 
 
 class Pipeline:
@@ -40,11 +44,17 @@ class Pipeline:
         tracker: Tracker,
         events: EventsConfig | None = None,
         quality: QualityConfig | None = None,
+        windows: WindowsSetup | None = None,
+        rules: Mapping[str, AlertRule] | None = None,
+        places: PlacesMap | None = None,
     ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.events = events or EventsConfig()
         self.quality = quality or QualityConfig()
+        self.windows = windows or WindowsSetup()
+        self.rules = rules or {}
+        self.places = places or places_map(PlacesConfig())
 
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
@@ -96,6 +106,8 @@ class Pipeline:
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
         )
         events.append(_counts(state, detections, tracks, flags))
+        state, closed = self._windowed(state, Seen(detections, tracks, tuple(events), flagged=bool(flags)))
+        events.extend(closed)
         return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
 
     def miss(self, state: PipelineState, missing: FramesMissing) -> tuple[PipelineState, StepResult]:
@@ -111,17 +123,46 @@ class Pipeline:
         ):
             return state, SKIPPED
         state, events = self._in_run(state, missing.run_id, missing.sequence, missing.happened_at_ns)
+        losses = []
         if missing.sequence > state.last_sequence + 1:
-            events.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
+            losses.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
         first = max(missing.sequence, state.last_sequence + 1)
-        events.append(msgspec.structs.replace(missing, sequence=first))
+        losses.append(msgspec.structs.replace(missing, sequence=first))
+        windows = state.windows
+        for loss in losses:
+            windows = lose(windows, loss, self.windows)
+        events.extend(losses)
         state = msgspec.structs.replace(
             state,
+            windows=windows,
             last_sequence=missing.last_sequence,
             last_acquired_at_ns=missing.decided_at_ns,
             missed_frames=state.missed_frames + missing.last_sequence - state.last_sequence,
         )
         return state, StepResult(events=_with_unique_ids(events))
+
+    def finish(self, state: PipelineState) -> tuple[PipelineState, StepResult]:
+        """The run is over: its open windows are told as they stand. For recordings, which have an end."""
+        state, told = self._run_closed(state)
+        return state, StepResult(events=told)
+
+    def _run_closed(self, state: PipelineState) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
+        windows, closed = end_run(state.windows, self.windows, state.camera_id, state.run_id)
+        return self._alerted(msgspec.structs.replace(state, windows=windows), closed)
+
+    def _windowed(self, state: PipelineState, seen: Seen) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
+        windows, closed = observe(state.windows, seen, self.windows)
+        return self._alerted(msgspec.structs.replace(state, windows=windows), closed)
+
+    def _alerted(
+        self, state: PipelineState, closed: Iterable[WindowClosed]
+    ) -> tuple[PipelineState, tuple[AnyEvent, ...]]:
+        """The state after these windows, the windows, and the alerts that each of them raised or cleared."""
+        alerts, told = state.alerts, list[AnyEvent]()
+        for window in closed:
+            alerts, changes = evaluate(alerts, window, self.rules)
+            told += [window, *changes]
+        return msgspec.structs.replace(state, alerts=alerts), tuple(told)
 
     def _judged(
         self, state: QualityState, detections: Detections
@@ -143,14 +184,16 @@ class Pipeline:
     def _in_run(
         self, state: PipelineState, run_id: str, sequence: int, at_ns: int
     ) -> tuple[PipelineState, list[AnyEvent]]:
-        """The state within the run whose frame or loss this is, and RunStarted if it replaces another run."""
+        """The state within the run whose frame or loss this is; where it replaces one, what that leaves is told."""
         if run_id == state.run_id:
             return state, []
+        state, left = self._run_closed(state)
         finished = (*state.finished_runs, state.run_id) if state.run_id else state.finished_runs
         begun = PipelineState(
             camera_id=state.camera_id,
             tracker=self.tracker.initial_state(),
             run_id=run_id,
+            alerts=state.alerts,
             finished_runs=finished[-REMEMBERED_RUNS:],
             runs_begun=state.runs_begun + 1,
         )
@@ -164,7 +207,7 @@ class Pipeline:
             decided_at_ns=at_ns,
             previous_run_id=state.run_id,
         )
-        return begun, [told]
+        return begun, [*left, told]
 
 
 def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from streamcount.alerts import AlertsState
 from streamcount.events import CellMemory, empty_memory
+from streamcount.events.places import PlacesMemory, empty_places
 from streamcount.quality import QualityState, empty_quality
 from streamcount.tracking import TrackerState
 from streamcount.types import AnyEvent, Detections, Tracks
+from streamcount.windows import WindowsState, no_windows
 
 # Late frames of an ended run come within seconds; sixteen runs back is far beyond that.
 REMEMBERED_RUNS = 16
@@ -22,6 +25,8 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     first_sequence: the first frame of the run that was counted, -1 before it.
     missed_frames: frames missing since the last one counted, which the tracker was not told of yet.
     tracker: what the tracker remembers. cells: what the events remember. quality: what the judge of pictures does.
+    places: who is in which zone, and beside which line. windows: sums of the windows that are open.
+    alerts: what rules remember; it outlives a run.
     cells_seen: cells confirmed since the run began.
     finished_runs: runs that were given up for a later one, the latest last; their frames come too late.
     runs_begun: how many runs have begun. `order` grows with every step that changes anything.
@@ -31,6 +36,9 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     tracker: TrackerState
     cells: CellMemory = msgspec.field(default_factory=empty_memory)
     quality: QualityState = msgspec.field(default_factory=empty_quality)
+    windows: WindowsState = msgspec.field(default_factory=no_windows)
+    places: PlacesMemory = msgspec.field(default_factory=empty_places)
+    alerts: AlertsState = AlertsState()
     run_id: str = ""
     last_sequence: int = -1
     last_acquired_at_ns: int = 0

@@ -64,6 +64,7 @@ class Naming:
     class_names: tuple[str, ...]
     abnormal: tuple[str, ...]
     dead: tuple[str, ...]
+    mitotic: tuple[str, ...]
     reference_class: int
     cell_diameter_um: float
     licence: str
@@ -241,6 +242,7 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
             relative_diameter=round(train.relative_diameters[i], 3),
             abnormal=name in naming.abnormal,
             dead=name in naming.dead,
+            mitotic=name in naming.mitotic,
             color=PALETTE[i % len(PALETTE)],
             label=train.class_names[i] if train.class_names[i] != name else "",
         )

@@ -18,7 +18,8 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     """Which detector said so: its name, the sha256 of what decides (model file, or settings), its classes.
 
     class_names: in the order of `Detections.class_probabilities`' columns.
-    abnormal: those of the classes that a biologist wants to be told of. dead: those of dead cells.
+    abnormal: those of the classes that a biologist wants to be told of. dead: those of dead cells. mitotic: those of
+    cells in division.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelIdentity(msgspec.Struct, frozen=True):
     class_names: tuple[str, ...]
     abnormal: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
+    mitotic: tuple[str, ...] = ()
 
 
 class PictureMeasures(msgspec.Struct, frozen=True):

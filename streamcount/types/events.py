@@ -185,7 +185,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One number told of a window.
 
     name: what it is, as in docs/units.md, such as "cells" or "viability". unit: such as "1/mL"; "" for a pure number.
-    zone: the zone it holds for, "" for the whole field. class_name: the class, "" for all together.
+    zone: the zone or counting line that it holds for, "" for the whole field. class_name: the class, "" for all.
     low, high: its confidence interval at the level of the configuration; None where there is none.
     """
 
@@ -201,13 +201,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
     """The figures of one window of time, [window_start_ns, window_end_ns) in the time of acquisition.
 
-    Announced in the vocabulary; nothing sends it yet.
-
     window: the name of its setting. final: told once and for good; False for the figures so far.
     complete: nothing is wrong with it. reasons: what is: "frames-missing", "bad-picture", "run-began", "run-ended",
-    "late-events", and of a group "members-missing".
+    "late-events", "late-frames", "settings-changed" and of a group "members-missing".
     frames, frames_missing, frames_flagged: counted in it, lost in it, counted though the picture was bad.
-    late_events: told of a time in an earlier window after that one was final; they are counted nowhere else.
+    late_events, late_frames: of a time in an earlier window, after that one was final; they are counted in none.
     members: the cameras whose windows a group's is the sum of; empty for a camera's own. A group's window has the
     group's name for camera_id and "group" for run_id.
     """
@@ -222,6 +220,7 @@ class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
     frames_missing: int = 0
     frames_flagged: int = 0
     late_events: int = 0
+    late_frames: int = 0
     figures: tuple[Figure, ...] = ()
     members: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The pipelines of all cameras; cameras that are set up alike share detector and tracker."""
+"""The pipelines of all cameras; cameras that are set up alike share a detector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Pipelines:
         self._settings = settings
         self._lock = threading.Lock()
         self._detectors: dict[str, Detector] = {}
-        self._pipelines: dict[tuple[str, str], Pipeline] = {}
+        self._pipelines: dict[str, Pipeline] = {}
 
     def load_all(self) -> Detector:
         """Loads what any configured camera needs, before the first frame; the common detector.
@@ -31,14 +31,11 @@ class Pipelines:
 
     def of(self, camera_id: str) -> Pipeline:
         """The pipeline of a camera. Raises ModelError where its model cannot be loaded."""
-        detector_config = self._settings.detector_for(camera_id)
-        tracker_config = self._settings.tracker_for(camera_id)
-        key = (detector_config.model_dump_json(), tracker_config.model_dump_json())
         with self._lock:
-            if key not in self._pipelines:
-                detector = self._detector(detector_config)
-                self._pipelines[key] = self._settings.pipeline(camera_id, detector)
-            return self._pipelines[key]
+            if camera_id not in self._pipelines:
+                detector = self._detector(self._settings.detector_for(camera_id))
+                self._pipelines[camera_id] = self._settings.pipeline(camera_id, detector)
+            return self._pipelines[camera_id]
 
     def _detector(self, config: DetectorConfig) -> Detector:
         key = config.model_dump_json()

@@ -65,6 +65,9 @@ def test_effective_settings_leave_none_out():
         for name, value in model:
             if isinstance(value, BaseModel):
                 yield from leaves(value, f"{path}{name}.")
+            elif isinstance(value, dict) and value:
+                for key, item in value.items():
+                    yield from leaves(item, f"{path}{name}.{key}.")
             else:
                 yield path + name
 

@@ -1,0 +1,185 @@
+"""Whether intervals cover what they promise, and how near a doubling time is to the truth, on simulated specimens."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from streamcount.statistics import (
+    Estimate,
+    Growth,
+    Rule,
+    Series,
+    cells_per_ml,
+    counted,
+    doubling_time,
+    fraction,
+    mean_count,
+)
+
+RUNS = 4000
+RULES: tuple[Rule, ...] = ("exact", "mid-p")
+MEANS = (2, 5, 10, 30, 100, 300)
+FRAMES, HOURS, POPULATIONS = 200, 48.0, 100
+STARTED = (30, 100, 300)
+DOUBLING_H, SPREAD = 16.0, 0.25
+RECALL, INVENTED = 0.95, 0.02
+Generator = np.random.Generator
+Array = NDArray[np.float64]
+
+
+def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
+    """Cells that cross a field in a window of 50 frames; each stays 20 frames on average."""
+    frames, stay, before = 50, 20.0, 400
+    begins = rng.uniform(-before, frames, rng.poisson(mean / stay * (before + frames)))
+    ends = begins + rng.exponential(stay, len(begins))
+    # Frame k shows the cells that are there at time k.
+    first, last = (np.clip(np.ceil(each), 0, frames) for each in (begins, ends))
+    found = mean_count((last - first)[last > first], frames, rule=rule)
+    assert found is not None
+    return found
+
+
+def chamber(mean: float, rng: Generator, rule: Rule) -> Estimate:
+    """Cells per mL, from one square of 1 mm2 and 0.1 mm."""
+    return cells_per_ml(counted(rng.poisson(mean), rule=rule), 1e6, 100)
+
+
+def births(mean: float, rng: Generator, rule: Rule) -> Estimate:
+    """Births in a window."""
+    return counted(rng.poisson(mean), rule=rule)
+
+
+FIGURES: dict[str, tuple[Callable[[float, Generator, Rule], Estimate], float]] = {
+    "cells": (window, 1.0),
+    "cells_per_ml": (chamber, 1e4),
+    "births": (births, 1.0),
+}
+
+
+def coverage(figure: str, mean: float, rule: Rule, seed: int) -> float:
+    """Share of the runs whose interval holds the truth."""
+    simulate, unit = FIGURES[figure]
+    rng = np.random.default_rng(seed)
+    found = [simulate(mean, rng, rule) for _ in range(RUNS)]
+    return float(np.mean([each.low <= mean * unit <= each.high for each in found]))
+
+
+def viable(cells: float, share: float, seed: int) -> float:
+    """The like of Wilson's interval, of a Poisson number of cells."""
+    rng = np.random.default_rng(seed)
+    wholes = np.maximum(rng.poisson(cells, RUNS), 1)
+    found = [fraction(rng.binomial(whole, share), whole) for whole in wholes]
+    return float(np.mean([each.low <= share <= each.high for each in found if each]))
+
+
+def cycles(number: int, rng: Generator) -> Array:
+    """Durations of the cell cycle, hours: gamma, so that a population's doubling time is `DOUBLING_H`."""
+    shape = SPREAD**-2
+    # Euler and Lotka: 2 E[exp(-r T)] = 1, of a gamma distribution in closed form.
+    scale = (2 ** (1 / shape) - 1) * DOUBLING_H / np.log(2)
+    return rng.gamma(shape, scale, number)
+
+
+def left_over(number: int, rng: Generator) -> Array:
+    """Hours to their division of cells of the ages that a growing population has."""
+    lives = cycles(50 * number, rng)
+    ages = rng.exponential(DOUBLING_H / np.log(2), len(lives))
+    return (lives - ages)[ages < lives][:number]
+
+
+def divisions(number: int, hours: float, rng: Generator) -> Array:
+    """Times of all divisions of a population, hours, ascending."""
+    waiting = left_over(number, rng).tolist()
+    heapq.heapify(waiting)
+    done = []
+    while waiting[0] < hours:
+        at = heapq.heappop(waiting)
+        done.append(at)
+        for life in cycles(2, rng):
+            heapq.heappush(waiting, at + float(life))
+    return np.array(done)
+
+
+def counts_of(number: int, kind: str, rng: Generator) -> Series:
+    """Counts of 200 frames: divisions begin after a lag, and stop or fade, by kind; the detector errs."""
+    times_h = np.linspace(0, HOURS, FRAMES)
+    lag_h, end_h = (8.0, 40.0) if "lag" in kind else (0.0, HOURS)
+    clock_h = np.clip(times_h, lag_h, end_h) - lag_h
+    if "fade" in kind:
+        # The clock of all cells slows down as the logistic curve of power 4 does, towards four times as many.
+        steps_h, risen = np.diff(times_h, prepend=0.0) * (times_h > lag_h), 0.0
+        for at, step_h in enumerate(steps_h):
+            risen += step_h * max(0.0, 1 - (2 ** (risen / DOUBLING_H) / 4) ** 4)
+            clock_h[at] = risen
+    cells = number + np.searchsorted(divisions(number, clock_h[-1] + 1, rng), clock_h)
+    seen = rng.binomial(cells, RECALL) + rng.poisson(INVENTED * cells)
+    return Series(0, times_h, seen.astype(np.float64), np.ones(FRAMES))
+
+
+def grown(number: int, kind: str, seed: int) -> Iterator[tuple[Growth | None, float]]:
+    """(what is told, ms that it took) of each population."""
+    rng = np.random.default_rng(seed)
+    for _ in range(POPULATIONS):
+        series = counts_of(number, kind, rng)
+        begun = perf_counter()
+        growth = doubling_time(series)
+        yield growth, (perf_counter() - begun) * 1e3
+
+
+def _counts(console: Console) -> None:
+    table = Table(
+        "figure", "rule", *map(str, MEANS), title=f"coverage of 95 % intervals, {RUNS} runs, by true mean"
+    )
+    for figure in FIGURES:
+        for rule in RULES:
+            told = (f"{100 * coverage(figure, mean, rule, mean):.1f}" for mean in MEANS)
+            table.add_row(figure, rule, *told)
+    console.print(table)
+    shares = (0.5, 0.8, 0.9, 0.98)
+    table = Table(
+        "cells", *map(str, shares), title=f"coverage of viability (Wilson), {RUNS} runs, by true share"
+    )
+    for cells in (20, 50, 100, 300):
+        table.add_row(str(cells), *(f"{100 * viable(cells, share, cells):.1f}" for share in shares))
+    console.print(table)
+
+
+def _growth(console: Console) -> None:
+    heads = (
+        "cells at first",
+        "kind",
+        "told",
+        "median error %",
+        "90 % error",
+        "within 5 %",
+        "coverage %",
+        "ms",
+    )
+    table = Table(
+        *heads, title=f"doubling time, {FRAMES} frames in {HOURS:.0f} h, {POPULATIONS} populations each"
+    )
+    for number in STARTED:
+        for kind in ("growth", "lag and plateau", "lag and fade"):
+            found = list(grown(number, kind, number))
+            told = [one.doubling_time_h for one, _ in found if one and one.doubling_time_h]
+            off = np.array([abs(each.value / DOUBLING_H - 1) for each in told])
+            held = np.mean([each.low <= DOUBLING_H <= each.high for each in told])
+            figures = (np.median(off), np.quantile(off, 0.9), np.mean(off < 0.05), held)
+            took = np.median([ms for _, ms in found])
+            table.add_row(
+                str(number), kind, str(len(told)), *(f"{100 * each:.1f}" for each in figures), f"{took:.1f}"
+            )
+    console.print(table)
+
+
+def run(console: Console) -> None:
+    """Measures and prints."""
+    _counts(console)
+    _growth(console)

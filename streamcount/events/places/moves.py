@@ -1,0 +1,168 @@
+"""From tracks to events about zones and lines: a pure function of this frame's tracks and of what was told before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from streamcount.events.memory import NO_CLASS, CellMemory, aligned, with_classes
+from streamcount.events.places.geometry import BoolArray
+from streamcount.events.places.layout import PlacesMap
+from streamcount.events.places.memory import (
+    PlacesMemory,
+    aligned_places,
+    empty_places,
+    kept_places,
+    rows_of,
+)
+from streamcount.events.scene import Scene
+from streamcount.types import (
+    Int64Array,
+    LineCrossed,
+    ModelIdentity,
+    Tracks,
+    TrackStatus,
+    ZoneEntered,
+    ZoneLeft,
+)
+
+PlaceStory: TypeAlias = ZoneEntered | ZoneLeft | LineCrossed
+
+
+@dataclass(frozen=True)
+class CellsAround:
+    """What was remembered of the cells before the frame, and after it: in and out of `cell_events`."""
+
+    before: CellMemory
+    after: CellMemory
+
+
+def place_events(
+    memory: PlacesMemory, tracks: Tracks, cells: CellsAround, model: ModelIdentity, places: PlacesMap
+) -> tuple[PlacesMemory, tuple[PlaceStory, ...], BoolArray]:
+    """Who entered and left which zone and crossed which line in this frame, what to remember, and who is inside.
+
+    Only confirmed cells are told of, and what is not seen stays where it was. A cell enters a zone when it is in
+    it, and leaves it when it is out by more than the hysteresis, is no longer of the zone's classes, or its track
+    ends: then at its last sighting. A line is crossed when the ways from sighting to sighting have led across it, and
+    the cell is farther from it than the hysteresis. Events come in the order left, entered, crossed, each by zone or
+    line and then by row. Where the memory is of other places, it begins anew and no one is told to have left.
+
+    The third value is (N, Z) bool, the cells in each zone, row by row as in `tracks`; a cell out of sight counts where
+    it was, one that ended does not.
+    """
+    zones, lines = len(places.zones), len(places.lines)
+    if memory.fingerprint != places.fingerprint:
+        memory = empty_places(places.fingerprint, zones, lines)
+    if not zones and not lines:
+        return memory, (), np.zeros((len(tracks), 0), np.bool_)
+    scene = _Frame(tracks, cells, model, places, aligned_places(memory, tracks.track_ids))
+    events = [*_zone_events(scene), *_line_events(scene)]
+    copy = scene.memory
+    rows = np.flatnonzero(copy.inside.any(axis=1) | copy.crossed.any(axis=1))
+    return kept_places(copy, rows), tuple(events), copy.inside
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the makers of the events need. `memory` has a row for each track, and is written to."""
+
+    tracks: Tracks
+    cells: CellsAround
+    model: ModelIdentity
+    places: PlacesMap
+    memory: PlacesMemory
+
+    @cached_property
+    def seen(self) -> BoolArray:
+        """(N,) the cells that may move."""
+        return (self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0)
+
+    @cached_property
+    def ended(self) -> BoolArray:
+        """(N,) the tracks that are over with this frame."""
+        return np.asarray(self.tracks.status == TrackStatus.ENDED)
+
+    @cached_property
+    def told_classes(self) -> Int64Array:
+        """(N,) the class last told of each cell; the tracker's where none was."""
+        told = self.tracks.class_ids.copy()
+        for cells in (self.cells.before, self.cells.after):
+            cells = with_classes(cells, self.model.class_names)
+            rows, known = rows_of(cells.track_ids, self.tracks.track_ids)
+            classes = cells.told_classes[rows[known]]
+            told[np.flatnonzero(known)[classes != NO_CLASS]] = classes[classes != NO_CLASS]
+        return told
+
+    @cached_property
+    def scene(self) -> Scene:
+        """Who says the fields of events; made where there is something to tell."""
+        before = with_classes(self.cells.before, self.model.class_names)
+        return Scene(self.tracks, aligned(before, self.tracks.track_ids)[0], self.model)
+
+    def wanted(self, classes: BoolArray) -> BoolArray:
+        """(N,) whether the cell's class is among those for which classes (C + 1,) is true."""
+        return np.asarray(classes[self.told_classes])
+
+
+def _zone_events(frame: _Frame) -> list[PlaceStory]:
+    if not frame.places.zones:
+        return []
+    tracks, memory, places = frame.tracks, frame.memory, frame.places
+    now_ns = tracks.metadata.acquired_at_ns
+    there = places.zones_of(tracks.centroids_px, tracks.boxes_px)
+    leaving, entering = np.zeros_like(there), there & ~memory.inside & frame.seen[:, None]
+    out = memory.inside & ~there & frame.seen[:, None]
+    for column, zone in enumerate(places.zones):
+        rows = np.flatnonzero(out[:, column])
+        if len(rows):
+            points = places.points_of(column, tracks.centroids_px[rows], tracks.boxes_px[rows])
+            leaving[rows, column] = zone.beyond(points, tracks.areas_px[rows])
+        if zone.classes:
+            wanted = frame.wanted(zone.wanted(frame.model.class_names))
+            entering[:, column] &= wanted
+            leaving[:, column] |= memory.inside[:, column] & ~wanted & frame.seen
+    leaving |= memory.inside & frame.ended[:, None]
+    events: list[PlaceStory] = [_left(frame, row, column) for column, row in np.argwhere(leaving.T).tolist()]
+    for column, row in np.argwhere(entering.T).tolist():
+        said = frame.scene.said(row, int(frame.told_classes[row]))
+        events.append(ZoneEntered(zone=places.zones[column].name, **said))
+    memory.inside[leaving], memory.since_ns[leaving] = False, 0
+    memory.inside[entering], memory.since_ns[entering] = True, now_ns
+    return events
+
+
+def _left(frame: _Frame, row: int, column: int) -> ZoneLeft:
+    said = frame.scene.said(row, int(frame.told_classes[row]), last=bool(frame.ended[row]))
+    dwell_ns = said["happened_at_ns"] - int(frame.memory.since_ns[row, column])
+    # A camera's clock may have been put back in between.
+    return ZoneLeft(zone=frame.places.zones[column].name, dwell_ns=max(0, dwell_ns), **said)
+
+
+def _line_events(frame: _Frame) -> list[PlaceStory]:
+    if not frame.places.lines:
+        return []
+    tracks, crossed, before = frame.tracks, frame.memory.crossed, frame.cells.before
+    at, known = rows_of(before.track_ids, tracks.track_ids)
+    moved = np.flatnonzero(frame.seen & known)
+    # The last sighting of cells that were told of; of those that are told of now, the first.
+    befores, afters = before.centroids_px[at[moved]], tracks.centroids_px[moved]
+    events: list[PlaceStory] = []
+    for column, line in enumerate(frame.places.lines):
+        net = crossed[moved, column] + frame.places.crossings(column, befores, afters)
+        crossed[moved, column] = np.clip(net, -127, 127)
+        rows = moved[net != 0]
+        if not len(rows):
+            continue
+        rows = rows[line.beyond(tracks.centroids_px[rows].astype(np.float64), tracks.areas_px[rows])]
+        wanted = frame.wanted(line.wanted(frame.model.class_names))
+        for row in rows[wanted[rows]].tolist():
+            forward = crossed[row, column] > 0
+            said = frame.scene.said(row, int(frame.told_classes[row]))
+            events.append(LineCrossed(line=line.name, direction="forward" if forward else "backward", **said))
+        crossed[rows, column] = 0
+    crossed[frame.ended] = 0
+    return events

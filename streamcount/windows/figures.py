@@ -1,0 +1,178 @@
+"""The figures of a window: sums that groups of cameras add up, and what follows from them.
+
+Everything a camera measures is told as a sum, or a mean per frame, that adds over cameras ("additive"). All other
+figures are made from those by `derived`, of one camera and of a group alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+from streamcount.statistics import diameter_um, poisson_interval, weighted_poisson_interval, wilson_interval
+from streamcount.types import Figure
+from streamcount.types.figures import FIGURES
+
+# Each is a number of independent events, so its interval is Poisson's.
+EVENTS = (
+    "births",
+    "deaths",
+    "divisions",
+    "entries",
+    "appeared",
+    "exits",
+    "lost",
+    "abnormal",
+    "crossings_forward",
+    "crossings_backward",
+)
+SHARES = {"dead_cells": "viability", "mitotic_cells": "mitotic_index", "abnormal_cells": "abnormal_fraction"}
+ADDITIVE = (
+    *EVENTS,
+    "cells",
+    "cells_variance",
+    "cells_now",
+    "cells_seen",
+    "cells_counted",
+    "cell_area_um2",
+    "cells_sized",
+    *SHARES,
+    "field_mm2",
+    "volume_ml",
+    "fields",
+    "foreground",
+    "patches",
+    "zone_exits",
+    "dwell_total_s",
+)
+
+
+class Key(NamedTuple):
+    """Which figure: its name, and the zone and class it holds for ("" for all)."""
+
+    name: str
+    zone: str = ""
+    class_name: str = ""
+
+
+Sums: TypeAlias = Mapping[Key, float]
+
+
+class Rule(NamedTuple):
+    """How intervals are made: their level, within (0, 1), and the rule for counts."""
+
+    level: float = 0.95
+    counts: Literal["exact", "mid-p"] = "exact"
+
+
+def figures_of(sums: Sums, rule: Rule) -> tuple[Figure, ...]:
+    """The sums and all that follows from them, sorted by zone, class and name."""
+    found = [_additive(key, value, sums, rule) for key, value in sums.items()]
+    for zone, class_name in sorted({(key.zone, key.class_name) for key in sums if key.name == "cells"}):
+        found += _densities(sums, zone, class_name, rule)
+        found += _sizes(sums, zone, class_name)
+    for zone in sorted({key.zone for key in sums}):
+        found += _shares(sums, zone, rule)
+        found += _dwell(sums, zone)
+    found += _confluence(sums, rule)
+    return tuple(sorted(found, key=lambda one: (one.zone, one.class_name, one.name)))
+
+
+def figure(key: Key, value: float, interval: tuple[float, float] | None = None) -> Figure:
+    """A figure in the unit of its name."""
+    low, high = (None, None) if interval is None else (float(interval[0]), float(interval[1]))
+    return Figure(
+        name=key.name,
+        value=float(value),
+        unit=FIGURES[key.name].unit,
+        zone=key.zone,
+        class_name=key.class_name,
+        low=low,
+        high=high,
+    )
+
+
+def _additive(key: Key, value: float, sums: Sums, rule: Rule) -> Figure:
+    interval = None
+    if key.name in EVENTS:
+        interval = _count_interval(value, rule, 2.0 if key.name == "births" else 1.0)
+    elif key.name == "cells":
+        interval = _cells_interval(sums, key.zone, key.class_name, rule)
+    return figure(key, value, interval)
+
+
+def _count_interval(value: float, rule: Rule, step: float) -> tuple[float, float]:
+    """Of a count whose events each bring `step`: births come in pairs."""
+    low, high = poisson_interval(value / step, rule.level, rule=rule.counts)
+    return step * low, step * high
+
+
+def _cells_interval(sums: Sums, zone: str, class_name: str, rule: Rule) -> tuple[float, float] | None:
+    """Of the mean number of cells a frame: a sum of cells, each weighted by the share of the frames it was there."""
+    cells = sums[Key("cells", zone, class_name)]
+    variance = sums.get(Key("cells_variance", zone, class_name))
+    if variance is None:
+        return None
+    return weighted_poisson_interval(cells, variance, 1.0, rule.level, rule=rule.counts)
+
+
+def _densities(sums: Sums, zone: str, class_name: str, rule: Rule) -> list[Figure]:
+    """Cells per area and per volume; of the whole field, those that count by the rule of haemocytometers."""
+    cells, interval = sums[Key("cells", zone, class_name)], _cells_interval(sums, zone, class_name, rule)
+    counted = sums.get(Key("cells_counted", zone, class_name), cells)
+    found = []
+    for name, extent in (("cells_per_mm2", "field_mm2"), ("cells_per_ml", "volume_ml")):
+        size = sums.get(Key(extent, zone), 0.0)
+        if size <= 0 or interval is None:
+            continue
+        share = counted / cells if cells else 1.0
+        # With nothing counted the least share keeps the upper bound: none of some cells is not none of none.
+        scale = max(share, 1.0 / (1.0 + cells)) / size
+        bounds = (interval[0] * share / size, interval[1] * scale)
+        found.append(figure(Key(name, zone, class_name), counted / size, bounds))
+    return found
+
+
+def _sizes(sums: Sums, zone: str, class_name: str) -> list[Figure]:
+    sized = sums.get(Key("cells_sized", zone, class_name), 0.0)
+    if not sized:
+        return []
+    area = sums[Key("cell_area_um2", zone, class_name)] / sized
+    return [
+        figure(Key("area_um2", zone, class_name), area),
+        figure(Key("diameter_um", zone, class_name), float(diameter_um(area))),
+    ]
+
+
+def _shares(sums: Sums, zone: str, rule: Rule) -> list[Figure]:
+    """Fractions of the cells, with Wilson's interval of as many independent cells as the mean count stands for."""
+    cells, variance = sums.get(Key("cells", zone), 0.0), sums.get(Key("cells_variance", zone), 0.0)
+    if not cells or not variance:
+        return []
+    independent = cells * cells / variance
+    found = []
+    for part_name, name in SHARES.items():
+        part = sums.get(Key(part_name, zone))
+        if part is None:
+            continue
+        share = min(part / cells, 1.0)
+        if name == "viability":
+            share = 1.0 - share
+        bounds = wilson_interval(share * independent, independent, rule.level)
+        found.append(figure(Key(name, zone), share, bounds))
+    return found
+
+
+def _dwell(sums: Sums, zone: str) -> list[Figure]:
+    left = sums.get(Key("zone_exits", zone), 0.0)
+    return [figure(Key("dwell_s", zone), sums[Key("dwell_total_s", zone)] / left)] if left else []
+
+
+def _confluence(sums: Sums, rule: Rule) -> list[Figure]:
+    """The share of the field that cells cover; of a group the mean over its cameras."""
+    fields = sums.get(Key("fields"), 0.0)
+    if not fields:
+        return []
+    share = min(sums[Key("foreground")] / fields, 1.0)
+    patches = sums[Key("patches")]
+    return [figure(Key("confluence"), share, wilson_interval(share * patches, patches, rule.level))]

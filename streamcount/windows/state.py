@@ -1,0 +1,136 @@
+"""What windows remember between two frames."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamcount.statistics import GrowthState, no_counts
+from streamcount.types import Int64Array, ModelIdentity
+
+Float64Array: TypeAlias = NDArray[np.float64]
+
+# The kinds of happenings that are counted, columns of `OpenWindow.happened`.
+HAPPENINGS = ("entries", "appeared", "divisions", "deaths", "exits", "lost", "abnormal")
+# The rows of `OpenWindow.lives`.
+SIGHTED, SQUARES, DIFFERENT = 0, 1, 2
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What the axes of the arrays stand for.
+
+    places: "" for the whole field, then the zones. drawn: how zones and lines are drawn.
+    """
+
+    model: ModelIdentity
+    places: tuple[str, ...] = ("",)
+    lines: tuple[str, ...] = ()
+    drawn: str = ""
+
+
+class OpenWindow(msgspec.Struct, frozen=True, eq=False):
+    """Sums over the frames and events of one window. P places, C classes, L lines, N living tracks.
+
+    name: of its setting. [start_ns, end_ns). began_within: the run began in it, so it is not whole.
+    frames, frames_missing, frames_flagged, late_events, late_frames: as in WindowClosed.
+    frames_after: frames of the run since its end, lost ones included.
+    scaled_frames: those of a known pixel size. field_um2: (P,) float64, their areas summed.
+    covered, covered_frames: foreground fractions summed, and of how many frames. field_px: their areas summed.
+    areas: (2,) float64, areas of cells in px summed, and their squares.
+    cells: (P, C) float64, cells summed over frames. cells_now: (P, C) float64, those of the last frame.
+    counted: (C,) float64, cells summed that count by the rule of haemocytometers.
+    cell_areas_um2: (C,) float64, areas of cells summed over scaled frames. sized: (C,) float64, how many.
+    happened: (P, C, 7) float64, events by HAPPENINGS.
+    dwell: (P, 2) float64, seconds that cells were in a zone which they left, and how many left.
+    crossings: (L, 2) float64, forward and backward.
+    sightings: (P, N) int32, in how many frames each living track was seen.
+    lives: (3, P, C) float64, of the tracks that are over: sightings, their squares, tracks.
+    """
+
+    name: str
+    start_ns: int
+    end_ns: int
+    began_within: bool
+    cells: Float64Array
+    cells_now: Float64Array
+    counted: Float64Array
+    cell_areas_um2: Float64Array
+    sized: Float64Array
+    happened: Float64Array
+    dwell: Float64Array
+    crossings: Float64Array
+    sightings: NDArray[np.int32]
+    lives: Float64Array
+    field_um2: Float64Array
+    areas: Float64Array
+    frames: int = 0
+    frames_missing: int = 0
+    frames_flagged: int = 0
+    late_events: int = 0
+    late_frames: int = 0
+    frames_after: int = 0
+    scaled_frames: int = 0
+    covered: float = 0.0
+    covered_frames: int = 0
+    field_px: float = 0.0
+
+
+class Late(msgspec.Struct, frozen=True):
+    """News for a kind of window that came after it was final, to be told by the next. final_ns: final up to here."""
+
+    name: str
+    final_ns: int = 0
+    events: int = 0
+    frames: int = 0
+    current_ns: int = 0
+
+
+class WindowsState(msgspec.Struct, frozen=True, eq=False):
+    """The windows of one run.
+
+    began_ns: its first frame; -1 before it. last_ns: the latest time of a frame so far.
+    track_ids, track_classes: (N,) int64, tracks that may be seen again, ascending.
+    windows: those that are not final, by end and name. late: one a kind of window.
+    growth: counts of the run so far.
+    """
+
+    layout: Layout | None = None
+    began_ns: int = -1
+    last_ns: int = -1
+    last_sequence: int = -1
+    track_ids: Int64Array = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    track_classes: Int64Array = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    windows: tuple[OpenWindow, ...] = ()
+    late: tuple[Late, ...] = ()
+    growth: GrowthState = msgspec.field(default_factory=no_counts)
+
+
+def no_windows() -> WindowsState:
+    """Before the first frame of a run."""
+    return WindowsState()
+
+
+def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, began_ns: int) -> OpenWindow:
+    """A window of which nothing was seen."""
+    places, classes = len(layout.places), len(layout.model.class_names)
+    return OpenWindow(
+        name=name,
+        start_ns=span_ns[0],
+        end_ns=span_ns[1],
+        began_within=span_ns[0] < began_ns,
+        cells=np.zeros((places, classes)),
+        cells_now=np.zeros((places, classes)),
+        counted=np.zeros(classes),
+        cell_areas_um2=np.zeros(classes),
+        sized=np.zeros(classes),
+        happened=np.zeros((places, classes, len(HAPPENINGS))),
+        dwell=np.zeros((places, 2)),
+        crossings=np.zeros((len(layout.lines), 2)),
+        sightings=np.zeros((places, tracks), np.int32),
+        lives=np.zeros((3, places, classes)),
+        field_um2=np.zeros(places),
+        areas=np.zeros(2),
+    )
