@@ -36,7 +36,10 @@ class WindowRule(_Rule):
     inhibited_by: tuple[str, ...] = Field(
         default=(), description="rules; while one of them is raised for the camera, this one is not raised"
     )
-    incomplete: bool = Field(default=False, description="judge even windows that are cut by a run's end or lack a tenth of their frames")
+    incomplete: bool = Field(
+        default=False,
+        description="judge even windows that are cut by a run's end or lack a tenth of their frames",
+    )
 
 
 class LimitRule(WindowRule):
