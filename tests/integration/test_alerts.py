@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from streamcount.alerts import would_have_told
+from streamcount.errors import SourceError
+from streamcount.service.alerts.past import past_windows, told_alerts
 from streamcount.service.broker import Broker
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent
 from streamcount.wire import decode_event, encode_event
@@ -18,7 +21,7 @@ from tests.alertmanager import running_alertmanager
 from tests.contract.test_sinks import Receiver
 from tests.integration.service import Service, kill_group, without_repeats
 from tests.mailbox import Mailbox, free_port
-from tests.sunk import START_NS, at, counts
+from tests.sunk import START_NS, at, counts, window
 
 pytestmark = pytest.mark.broker
 S = 10**9
@@ -234,3 +237,22 @@ path = "{tmp_path / "active.sqlite"}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     servers.close()
+
+
+def test_alerts_are_listed_and_rules_tried_from_the_topics(broker, tmp_path):
+    rules = '[alerts.many]\nkind = "limit"\nfigure = "cells"\nabove = 4\n'
+    with service(broker, tmp_path, "alerts-past", rules) as running:
+        publish(running, raised(10), raised(10), cleared(20, 10), raised(30))
+        with running.producer() as producer:
+            for closed in (window(10, 9.0, False), window(60, 4.5, True)):
+                producer.send(
+                    running.settings.topics.name("windows"), key=b"scope-1", value=encode_event(closed)
+                )
+        listed = told_alerts(running.settings)
+        assert [(one.sequence, end and end.sequence) for one, end in listed] == [(10, 20), (30, None)]
+        windows = past_windows(running.settings, "run-1")
+        assert [one.sequence for one in windows] == [60]
+        [(one, end)] = would_have_told("many", running.settings.alerts, windows)
+        assert (one.value, end) == (4.5, None)
+        with pytest.raises(SourceError, match="run-2"):
+            past_windows(running.settings, "run-2")

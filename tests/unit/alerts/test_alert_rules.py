@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -89,11 +89,19 @@ def test_sure_asks_for_the_whole_interval_and_takes_a_figure_without_one_as_exac
     ]
 
 
-def test_incomplete_windows_are_judged_only_where_the_rule_says_so():
-    film = [window(0, 200, complete=False), window(1, 200), window(2, 1, complete=False)]
+def test_windows_that_are_cut_short_are_judged_only_where_the_rule_says_so():
+    cut = {"complete": False, "reasons": ("run-began",)}
+    film = [window(0, 200, **cut), window(1, 200), window(2, 1, **cut)]
     assert told(film, {"many": LimitRule(figure="cells", above=100)}) == [(1, RAISED, "many")]
     every = {"many": LimitRule(figure="cells", above=100, incomplete=True)}
     assert told(film, every) == [(0, RAISED, "many"), (2, CLEARED, "many")]
+
+
+def test_a_window_may_lack_a_tenth_of_its_frames():
+    rules = {"many": LimitRule(figure="cells", above=100)}
+    lacking = {"complete": False, "reasons": ("frames-missing",), "frames": 18}
+    film = [window(0, 200, **lacking, frames_missing=3), window(1, 200, **lacking, frames_missing=2)]
+    assert told(film, rules) == [(1, RAISED, "many")]
 
 
 def test_what_a_window_says_of_itself_is_known_in_incomplete_ones_too():
@@ -214,6 +222,7 @@ def test_what_is_usual_is_learnt_anew_in_another_run_and_is_bounded():
     assert told([window(i, 100.0, run="run-2") for i in range(5)], rules, state) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.none() | st.floats(0, 5), st.booleans(), st.integers(0, 1)), max_size=40),
     st.floats(0, 40),
