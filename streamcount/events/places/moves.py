@@ -79,7 +79,7 @@ class _Frame:
     @cached_property
     def seen(self) -> BoolArray:
         """(N,) the cells that may move."""
-        return (self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0)
+        return np.asarray((self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0))
 
     @cached_property
     def ended(self) -> BoolArray:
