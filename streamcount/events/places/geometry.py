@@ -102,8 +102,8 @@ def distances(points: Float64Array, segments: Float64Array) -> Float64Array:
 def signed_crossings(befores: Float64Array, afters: Float64Array, points: Float64Array) -> NDArray[np.int64]:
     """(N,) how often each straight path met a polyline (S, 2) from its left to its right, less the ways back.
 
-    befores, afters: (N, 2), the ends of the paths. What lies on the line counts as right of it, so that two paths in a
-    row that meet on the line cross it once together.
+    befores, afters: (N, 2), the ends of the paths. What lies on the line counts as right of it, so that two paths in
+    a row that meet on the line cross it once together.
     """
     starts, ends = points[:-1], points[1:]
     right = [right_of(place[:, None], starts, ends) >= 0 for place in (befores, afters)]

@@ -51,8 +51,8 @@ def place_events(
     the cell is farther from it than the hysteresis. Events come in the order left, entered, crossed, each by zone or
     line and then by row. Where the memory is of other places, it begins anew and no one is told to have left.
 
-    The third value is (N, Z) bool, the cells in each zone, row by row as in `tracks`; a cell out of sight counts where
-    it was, one that ended does not.
+    The third value is (N, Z) bool, the cells in each zone, row by row as in `tracks`; a cell out of sight counts
+    where it was, one that ended does not.
     """
     zones, lines = len(places.zones), len(places.lines)
     if memory.fingerprint != places.fingerprint:
@@ -79,7 +79,7 @@ class _Frame:
     @cached_property
     def seen(self) -> BoolArray:
         """(N,) the cells that may move."""
-        return (self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0)
+        return np.asarray((self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0))
 
     @cached_property
     def ended(self) -> BoolArray:
