@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import msgspec
 import numpy as np
@@ -44,7 +46,7 @@ def intensities(image: Image, boxes_px: Float32Array) -> Float32Array:
     return np.asarray((levels - ground) / np.maximum(ground, floor), np.float32)
 
 
-def _inner_means(grey: Image, boxes_px: Float32Array) -> NDArray[np.float64]:
+def _inner_means(grey: NDArray[Any], boxes_px: Float32Array) -> NDArray[np.float64]:
     limits = np.array(grey.shape, np.float64)
     middles = (boxes_px[:, :2] + boxes_px[:, 2:]).astype(np.float64) / 2
     half = INNER_SHARE / 2 * (boxes_px[:, 2:] - boxes_px[:, :2])
@@ -56,7 +58,7 @@ def _inner_means(grey: Image, boxes_px: Float32Array) -> NDArray[np.float64]:
     return np.asarray(total / np.prod(high - low, axis=1))
 
 
-def _ground(grey: Image, places_px: Float32Array) -> NDArray[np.float64]:
+def _ground(grey: NDArray[Any], places_px: NDArray[np.floating]) -> NDArray[np.float64]:
     """(N,) grey level of what is not cell at each place (N, 2), bilinear between the middles of the tiles."""
     few = grey[::STRIDE, ::STRIDE]
     tiles = min(TILES, *few.shape)

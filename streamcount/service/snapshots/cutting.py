@@ -41,6 +41,7 @@ def _crop(image: Image, box_px: tuple[float, float, float, float], margin: float
     height, width = image.shape[:2]
     top, left = (int(np.clip(np.floor(v - around), 0, n - 1)) for v, n in ((y0, height), (x0, width)))
     bottom, right = (int(np.ceil(v + around)) for v in (y1, x1))
-    return np.ascontiguousarray(
+    crop: Image = np.ascontiguousarray(  # type: ignore[assignment]
         image[top : min(max(bottom, top + 1), height), left : min(max(right, left + 1), width)]
     )
+    return crop
