@@ -57,5 +57,6 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
 WINDOW_FIGURES: Final[dict[str, FigureMeaning]] = {
     "flagged_fraction": FigureMeaning("", "share of the counted frames whose picture was bad, 0 to 1"),
     "frames_missing": FigureMeaning("", "frames that were lost"),
+    "late_frames": FigureMeaning("", "frames of a time that was told already; they are counted in no window"),
     "late_events": FigureMeaning("", "events told too late to be counted in their window"),
 }
