@@ -31,8 +31,8 @@ KEPT_DEAD_LETTERS = 50
 # A camera is stale after so long, or after so many of its usual intervals, whichever is longer.
 STALE_S = 3.0
 STALE_INTERVALS = 5
-# Cells that come later than this after their picture are not waited for: the picture is shown without them.
-CELLS_WAIT_S = 2.0
+# Cells that come later than this after their picture are not waited for: the newest picture is shown without them.
+CELLS_WAIT_S = 10.0
 
 T = TypeVar("T")
 

@@ -13,16 +13,14 @@ from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.page.view import CameraView
 from streamcount.service.dashboard.page.wall import chips_html
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
-from streamcount.types import AnyEvent, CellEvent
+from streamcount.types import AlertRaised, AnyEvent, CellEvent
 
 SHOWN_EVENTS = 60
 CHART_POINTS = 600
 # What a row of the table shows in columns of its own, or not at all.
 COMMON = frozenset(
-    (
-        "kind camera_id run_id sequence happened_at_ns decided_at_ns id at track_id class_name centroid_px box_px "
-        "certainty parent_id generation birth_sequence"
-    ).split()
+    {*CellEvent.__struct_fields__, *AlertRaised.__struct_fields__, "kind", "id", "at"}
+    - {"rule", "reason", "severity", "value", "limit"}
 )
 
 
@@ -222,11 +220,7 @@ def _event(event: AnyEvent) -> list[object]:
     certainty = event.certainty if isinstance(event, CellEvent) else ""
     row = event_row(event)
     name = f"{row['class_name']} " if isinstance(event, CellEvent) else ""
-    more = ", ".join(
-        f"{key} {_plain(value)}"
-        for key, value in row.items()
-        if key not in COMMON and value not in ("", None)
-    )
+    more = ", ".join(_words(key, value) for key, value in row.items() if key not in COMMON and value)
     return [
         parts.clock(event.happened_at_ns),
         number(event.sequence),
@@ -237,8 +231,11 @@ def _event(event: AnyEvent) -> list[object]:
     ]
 
 
-def _plain(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _words(key: str, value: object) -> str:
+    name = key.replace("_", " ")
+    if value is True:
+        return name
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
 
 
 def _or_dash(value: object, form: str) -> str:

@@ -30,7 +30,7 @@ class Tile:
             with ui.element("div").classes("figures"):
                 self._total = ui.label().classes("total")
                 self._classes = ui.html(sanitize=False).classes("classes")
-                self._spark = ui.html(sanitize=False)
+                self._spark = ui.html(sanitize=False).classes("spark-box")
             with ui.element("div").classes("tile-foot"):
                 self._chips = ui.html(sanitize=False)
                 self._foot = ui.label()
