@@ -79,6 +79,8 @@ def _bind(address: Address) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address.host, address.port))
+        # Who opens the page at once waits for it, and is not refused.
+        listening.listen(128)
     except OSError as error:
         listening.close()
         raise ConfigurationError(

@@ -96,7 +96,7 @@ class CameraPage:
         parts.set_html(self._classes, parts.classes_html(now, self._styles))
         parts.set_html(self._chips, chips_html(now))
         self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
-        columns = ("window", "figure", "class", "zone", "value", "interval", "unit")
+        columns: tuple[str, ...] = ("window", "figure", "class", "zone", "value", "interval", "unit")
         parts.set_html(
             self._windows, parts.table_html("Windows", columns, windows, "No window has closed yet.")
         )

@@ -27,7 +27,7 @@ def alerts(dashboard: Dashboard) -> None:
             with dashboard.model.reading() as cameras:
                 active = [row for camera in cameras.values() for row in alert_rows(camera, "active")]
                 past = [row for camera in cameras.values() for row in alert_rows(camera, "past")]
-            columns = ("since", "camera", "rule", "severity", "why", "value", "limit")
+            columns: tuple[str, ...] = ("since", "camera", "rule", "severity", "why", "value", "limit")
             rows = [_alert(row) for row in active]
             parts.set_html(
                 boxes["active"], parts.table_html("Active alerts", columns, rows, "No alert is active.")
