@@ -40,6 +40,7 @@ export default {
         if (this.inView && document.visibilityState === "visible") {
           try {
             await this.ask();
+            this.say();
           } catch (error) {
             wait = LOST_MS;
             this.note = "no new picture";
@@ -65,14 +66,19 @@ export default {
       this.known = `${shown.run}/${shown.sequence}`;
       this.remember();
       this.draw();
-      const age = Math.max(0, Date.now() - shown.captured_at_ms);
-      const ageText = age < 10000 ? `${age} ms old` : `${Math.round(age / 1000)} s old`;
-      this.note = `frame ${shown.sequence} · ${ageText}` + (shown.cells ? "" : " · cells not known");
-      this.$refs.canvas.dataset.age = age;
+      this.capturedAt = shown.captured_at_ms;
+      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - shown.captured_at_ms);
       this.$refs.canvas.dataset.sequence = shown.sequence;
       const n = shown.cells ? `${shown.cells.ids.length} cells` : "cells not known";
       this.label = `${this.camera}, frame ${shown.sequence}: ${n}`;
       this.tell(false);
+    },
+    say() {
+      if (!this.picture) return;
+      const age = Math.max(0, Date.now() - this.capturedAt);
+      const ageText = age < 3000 ? `${age} ms old` : `${Math.round(age / 1000)} s old`;
+      const frame = `frame ${this.known.split("/")[1]}`;
+      this.note = `${frame} · ${ageText}` + (this.cells ? "" : " · cells not known");
     },
     remember() {
       if (!this.cells) return;
