@@ -95,7 +95,8 @@ def _look(console: Console, chromium: str, url: str, pid: int) -> None:
     median, late = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
     half = len(heaps) // 2
     console.print(
-        f"{len(last)} tiles for {took_s:.0f} s, {moved:.1f} frames/s each: {(after[0] - before[0]) / took_s:.0%} of a core, "
+        f"{len(last)} tiles for {took_s:.0f} s, {moved:.1f} frames/s each: "
+        f"{(after[0] - before[0]) / took_s:.0%} of a core, "
         f"{before[1]:.0f} to {after[1]:.0f} MiB; browser's heap at most {max(heaps[:half]):.0f}, then "
         f"{max(heaps[half:]):.0f} MiB; drawn at an age of {median:.0f} ms, 95th percentile {late:.0f} ms"
     )
