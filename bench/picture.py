@@ -32,7 +32,7 @@ def main(images: str, output: str) -> None:
         folder = Path(name)
 
         def show(settings: Settings, check: Callable[[], None]) -> None:
-            url = page_url(folder, PATIENCE_S)
+            url = page_url(folder, PATIENCE_S, check)
             with sync_playwright() as driver:
                 flags = ["--no-sandbox"] if os.geteuid() == 0 else []
                 browser = driver.chromium.launch(executable_path=chromium, args=flags)

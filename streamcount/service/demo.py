@@ -138,14 +138,18 @@ def _interrupted_by_signals() -> Iterator[None]:
         yield
 
 
-def page_url(folder: Path, timeout_s: float) -> str:
-    """Where the demo's page is served, as its log says; "" where it does not say so in time."""
+def page_url(folder: Path, timeout_s: float, check: Callable[[], None]) -> str:
+    """Where the demo's page is served, as its log says; "" where it does not say so in time.
+
+    check: called while it waits; what it raises is raised here.
+    """
     deadline = time.monotonic() + timeout_s
     log_file = folder / "dashboard.log"
     while time.monotonic() < deadline:
         found = re.search(r"The page is at (http://\S+);", log_file.read_text() if log_file.exists() else "")
         if found:
             return found.group(1)
+        check()
         time.sleep(0.1)
     return ""
 
