@@ -51,9 +51,12 @@ def demo(
 
     def show(settings: Settings, check: Callable[[], None]) -> None:
         if with_page:
-            console.print(
-                f"The live page: {page_url(folder, PAGE_S) or 'see ' + str(folder / 'dashboard.log')}"
-            )
+            try:
+                url = page_url(folder, PAGE_S, check)
+            except KeyboardInterrupt:
+                # Ended before there was anything to see.
+                return
+            console.print("The live page:", url or f"see {folder / 'dashboard.log'}")
         run_watch(settings, seconds=seconds, check=check)
 
     run_demo(folder, rate_hz, images, show, page=with_page)

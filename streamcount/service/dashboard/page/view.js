@@ -136,8 +136,10 @@ export default {
     pick(event) {
       if (!this.selectable || !this.cells) return;
       const place = this.$refs.canvas.getBoundingClientRect();
-      const x = ((event.clientX - place.left) / place.width) * this.cells.width_px;
-      const y = ((event.clientY - place.top) / place.height) * this.cells.height_px;
+      // The picture is fitted into the canvas' box, with margins on two sides.
+      const scale = Math.min(place.width / this.cells.width_px, place.height / this.cells.height_px);
+      const x = (event.clientX - place.left - (place.width - this.cells.width_px * scale) / 2) / scale;
+      const y = (event.clientY - place.top - (place.height - this.cells.height_px * scale) / 2) / scale;
       let best = 0, least = Infinity;
       this.cells.ids.forEach((id, i) => {
         const [y0, x0, y1, x1] = this.cells.boxes_px[i];
