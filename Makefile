@@ -12,13 +12,16 @@ PYTHON ?= $(shell for name in python3 python3.12 python3.11 python3.13; do \
 	&& { command -v "$$name"; break; }; done)
 CODE := streamcount tests bench
 
-.PHONY: help demo test lint types bench score wheel docs pins clean
+.PHONY: help demo picture test lint types bench score wheel docs pins clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp ## A broker, two cameras, a worker and a live table; Ctrl-C ends all. IMAGES=DIR for your own.
 	$(BIN)/streamcount demo $(if $(IMAGES),--images "$(IMAGES)")
+
+picture: $(VENV)/dev.stamp ## The README's picture of the live page, on your own images: IMAGES=DIR.
+	$(BIN)/python -m bench.picture "$(IMAGES)" docs/images/page.jpg
 
 test: lint ## All checks and all tests. ARGS="-k name" for some.
 	$(BIN)/pytest --durations=10 $(ARGS)

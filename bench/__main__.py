@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import abnormal, imports, intervals, kafka_path, models, quality, sinks, stages, tracking
+from bench import abnormal, imports, intervals, kafka_path, models, page, quality, sinks, stages, tracking
 
 PARTS = {
     "imports": imports.run,
@@ -17,6 +17,7 @@ PARTS = {
     "abnormal": abnormal.run,
     "sinks": sinks.run,
     "kafka": kafka_path.run,
+    "page": page.run,
 }
 
 

@@ -11,6 +11,7 @@ from streamcount.cli.broker import broker
 from streamcount.cli.camera import camera
 from streamcount.cli.check_config import check_config
 from streamcount.cli.count import count
+from streamcount.cli.dashboard import dashboard
 from streamcount.cli.data import data
 from streamcount.cli.dead_letters import dead_letters
 from streamcount.cli.demo import demo
@@ -56,6 +57,7 @@ for command, panel in (
     (camera, "The service"),
     (worker, "The service"),
     (watch, "The service"),
+    (dashboard, "The service"),
     (sink, "The service"),
     (query, "The service"),
     (broker, "Kafka"),

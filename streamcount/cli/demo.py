@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from streamcount.config import Settings
 
+PAGE_S = 30.0
+
 
 def demo(
     images: Path | None = typer.Option(
@@ -23,15 +25,20 @@ def demo(
     data: Path | None = typer.Option(
         None, help="Where the demo keeps its broker and logs; a folder of yours by default."
     ),
+    page: bool | None = typer.Option(
+        None, help="Serve the live page too; by default where the extra `dashboard` is installed."
+    ),
 ) -> None:
     """Runs a Kafka broker, two cameras and a worker, and shows the counts as they come.
 
     Nothing else is needed, no Docker and no microscope: the cameras are simulated. Ctrl-C ends all of it.
     """
+    from importlib.util import find_spec
+
     from rich.console import Console
 
     from streamcount.service.broker import default_data_folder
-    from streamcount.service.demo import run_demo
+    from streamcount.service.demo import page_url, run_demo
     from streamcount.service.processes import set_up_logging
     from streamcount.service.watch import run_watch
 
@@ -40,8 +47,17 @@ def demo(
     folder = data or default_data_folder().with_name("demo")
     console.print("Starting a Kafka broker, a worker and two cameras; logs are in", str(folder))
 
+    with_page = find_spec("nicegui") is not None if page is None else page
+
     def show(settings: Settings, check: Callable[[], None]) -> None:
+        if with_page:
+            try:
+                url = page_url(folder, PAGE_S, check)
+            except KeyboardInterrupt:
+                # Ended before there was anything to see.
+                return
+            console.print("The live page:", url or f"see {folder / 'dashboard.log'}")
         run_watch(settings, seconds=seconds, check=check)
 
-    run_demo(folder, rate_hz, images, show)
+    run_demo(folder, rate_hz, images, show, page=with_page)
     console.print("Ended: cameras, worker and broker.")

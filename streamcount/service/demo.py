@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,13 +80,19 @@ def demo_configuration(servers: str, folder: Path, rate_hz: float, images: Path 
 
 
 def run_demo(
-    folder: Path, rate_hz: float, images: Path | None, show: Callable[[Settings, Callable[[], None]], None]
+    folder: Path,
+    rate_hz: float,
+    images: Path | None,
+    show: Callable[[Settings, Callable[[], None]], None],
+    *,
+    page: bool = False,
 ) -> None:
     """Starts broker, topics, worker and cameras; calls `show`; ends everything when it returns or raises.
 
     The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever it is; later ones are ignored, since the
     ending is on. However this process ends, its parts end too (on Linux). Call it from the main thread.
     folder: keeps the broker's data, the configuration and the logs of all parts.
+    page: starts the live page as well, on a free port; `page_url` tells where.
     show: gets the settings, and what to call now and then: it raises where a part has ended.
     Raises StreamcountError where a part cannot be started or ends, with the last lines of its log.
     """
@@ -108,6 +115,8 @@ def run_demo(
         try:
             for command in ("worker", "camera"):
                 parts[command] = _start(command, file, folder)
+            if page:
+                parts["dashboard"] = _start("dashboard", file, folder, "--port", "0")
             check = functools.partial(_raise_ended, broker, parts, folder)
             show(settings, check)
             check()
@@ -129,11 +138,27 @@ def _interrupted_by_signals() -> Iterator[None]:
         yield
 
 
-def _start(command: str, config: Path, folder: Path) -> subprocess.Popen[bytes]:
+def page_url(folder: Path, timeout_s: float, check: Callable[[], None]) -> str:
+    """Where the demo's page is served, as its log says; "" where it does not say so in time.
+
+    check: called while it waits; what it raises is raised here.
+    """
+    deadline = time.monotonic() + timeout_s
+    log_file = folder / "dashboard.log"
+    while time.monotonic() < deadline:
+        found = re.search(r"The page is at (http://\S+);", log_file.read_text() if log_file.exists() else "")
+        if found:
+            return found.group(1)
+        check()
+        time.sleep(0.1)
+    return ""
+
+
+def _start(command: str, config: Path, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """A command of streamcount in a process of its own, its words in a log beside the configuration."""
     with (folder / f"{command}.log").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "streamcount", command, "--config", str(config)],
+            [sys.executable, "-m", "streamcount", command, "--config", str(config), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

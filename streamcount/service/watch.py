@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 from streamcount.config import Settings
 from streamcount.config.settings import TopicName
 from streamcount.errors import FrameError
+from streamcount.service.lag import CONNECT_S, LagProbe, fault
 from streamcount.service.watch_view import CameraView, WatchState, as_line, as_table
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import header_map
 from streamcount.wire.deadletters import REASON
 
 if TYPE_CHECKING:
-    from kafka import KafkaAdminClient, KafkaConsumer
+    from kafka import KafkaConsumer
     from rich.console import Console
 
 log = logging.getLogger(__name__)
 
 WATCHED: tuple[TopicName, ...] = ("counts", "events", "alerts", "dead-letters")
 CREATE_TIME = 0
-CONNECT_S = 3.0
-PROBE_EVERY_S = 1.0
 REFRESH_S = 0.25
 ONCE_S = 3.0
 
@@ -43,33 +42,30 @@ class Watcher:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._following = threading.Event()
-        self._lag: int | None = None
         self._reading_trouble = ""
-        self._probing_trouble = ""
-        self._threads = [
-            threading.Thread(target=self._follow, name="watch", daemon=True),
-            threading.Thread(target=self._probe, name="watch lag", daemon=True),
-        ]
+        self._probe = LagProbe(settings, "streamcount-watch")
+        self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
 
     def __enter__(self) -> Watcher:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
+        self._probe.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        for thread in self._threads:
-            thread.join(CONNECT_S + 2)
+        self._probe.end()
+        self._thread.join(CONNECT_S + 2)
+        self._probe.join(CONNECT_S + 2)
 
     @property
     def trouble(self) -> str:
         """What is wrong with Kafka, or ""."""
-        return self._reading_trouble or self._probing_trouble
+        return self._reading_trouble or self._probe.trouble
 
     @property
     def lag(self) -> int | None:
         """Frames in Kafka that the workers have not committed yet; None while nobody knows."""
-        return self._lag
+        return self._probe.lag
 
     def wait_until_following(self, timeout_s: float) -> bool:
         """Whether, within a time, the end of all topics is known: what is written from then on is seen."""
@@ -97,7 +93,7 @@ class Watcher:
                 self._ended.wait(1.0)
             except Exception as error:
                 # A fault: the view must not stay up and stale, as if nothing were counted.
-                self._reading_trouble = _fault(error)
+                self._reading_trouble = fault(error)
                 self._ended.wait(1.0)
 
     def _consumer(self) -> KafkaConsumer:
@@ -154,61 +150,6 @@ class Watcher:
                 return
             captured_at_ms = record.timestamp if record.timestamp_type == CREATE_TIME else None
             self._state.apply(event, captured_at_ms, now_s, now_ns)
-
-    def _probe(self) -> None:
-        from kafka import KafkaAdminClient
-        from kafka.errors import KafkaError
-
-        admin: KafkaAdminClient | None = None
-        while not self._ended.is_set():
-            try:
-                if admin is None:
-                    admin = KafkaAdminClient(
-                        bootstrap_servers=self.address.split(","),
-                        client_id="streamcount-watch",
-                        bootstrap_timeout_ms=int(CONNECT_S * 1000),
-                        request_timeout_ms=4_000,
-                        reconnect_backoff_max_ms=1_000,
-                    )
-                self._lag = self._measure_lag(admin)
-                self._probing_trouble = ""
-            except Exception as error:
-                known = isinstance(error, (KafkaError, OSError))
-                self._probing_trouble = (
-                    f"Kafka at {self.address} does not answer: {error}" if known else _fault(error)
-                )
-                self._lag = None
-                stale, admin = admin, None
-                if stale is not None:
-                    stale.close()
-            self._ended.wait(PROBE_EVERY_S)
-        if admin is not None:
-            admin.close()
-
-    def _measure_lag(self, admin: KafkaAdminClient) -> int | None:
-        from kafka import TopicPartition
-        from kafka.admin import OffsetSpec
-        from kafka.errors import CoordinatorNotAvailableError
-
-        group, topic = self._settings.worker.app_id, self._settings.topics.name("frames")
-        described = admin.describe_topics([topic])
-        partitions = [TopicPartition(topic, one["partition_index"]) for one in described[0]["partitions"]]
-        if not partitions:
-            return None
-        try:
-            committed = admin.list_group_offsets(group).get(group, {})
-        except CoordinatorNotAvailableError:
-            # A new broker keeps no offsets before a first consumer asks it to.
-            return None
-        if not any(partition in committed for partition in partitions):
-            return None
-        ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
-        starts = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
-        lag = 0
-        for partition, start in starts.items():
-            done = committed[partition].offset if partition in committed else 0
-            lag += ends[partition].offset - max(done, start.offset)
-        return lag
 
     @property
     def address(self) -> str:
@@ -292,11 +233,6 @@ def _show_once(watcher: Watcher, console: Console, seconds: float) -> None:
 
 def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _fault(error: Exception) -> str:
-    log.debug("watch", exc_info=error)
-    return f"what is shown is stale: {type(error).__name__}: {error}"
 
 
 def _reason(record: Any) -> str:

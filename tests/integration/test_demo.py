@@ -38,7 +38,10 @@ def processes_of(data: Path) -> dict[str, int]:
         except OSError:
             continue
         if any(str(data) in part for part in command) and "demo" not in command:
-            name = next((part for part in command if part in ("worker", "camera", "kafka.Kafka")), "other")
+            name = next(
+                (part for part in command if part in ("worker", "camera", "dashboard", "kafka.Kafka")),
+                "other",
+            )
             found[name] = int(folder.name)
     return found
 
@@ -47,7 +50,7 @@ def processes_of(data: Path) -> dict[str, int]:
 def demo(data: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A demo, killed where it does not end by itself in time."""
     with subprocess.Popen(
-        [sys.executable, "-m", "streamcount", "demo", "--data", str(data), *options],
+        [sys.executable, "-m", "streamcount", "demo", "--page", "--data", str(data), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -72,7 +75,7 @@ def wait_for(process: subprocess.Popen[str], data: Path, names: set[str]) -> dic
     return found
 
 
-ALL = {"worker", "camera", "kafka.Kafka"}
+ALL = {"worker", "camera", "dashboard", "kafka.Kafka"}
 
 
 def test_both_cameras_are_counted_and_it_ends_by_itself(data: Path) -> None:

@@ -147,8 +147,9 @@ def test_a_fault_of_any_kind_is_told_and_not_taken_for_silence() -> None:
     settings = parse_settings('kafka.bootstrap_servers = "127.0.0.1:no-port"', environment={})
     with Watcher(settings) as watcher:
         wait_until(lambda: "what is shown is stale: ValueError" in watcher._reading_trouble)
-        wait_until(lambda: "what is shown is stale: ValueError" in watcher._probing_trouble)
-        assert all(thread.is_alive() for thread in watcher._threads)
+        wait_until(lambda: "what is shown is stale: ValueError" in watcher._probe.trouble)
+        assert watcher._thread.is_alive()
+        assert watcher._probe.is_alive()
 
 
 def test_without_a_terminal_each_camera_is_a_line(settings: Settings, producer: Any) -> None:

@@ -1,0 +1,60 @@
+"""`streamcount dashboard`: the live page of all cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def dashboard(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
+    ] = None,
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT[,...]", help="Which Kafka, in place of kafka.bootstrap_servers."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve at; beyond loopback a token is needed, see below.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 for any.")] = 8765,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A host name by which browsers may ask for the page; addresses always may."),
+    ] = None,
+) -> None:
+    """Serves a page that shows every camera, what is counted, and whether the figures add up.
+
+    It only reads, belongs to no consumer group, and can be killed, restarted or run twice without any effect on
+    the counting. While Kafka is away it says so, and goes on by itself.
+
+    By default only this machine reaches it. With `--host 0.0.0.0` others do: then a token of 16 characters or more
+    must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it.
+    """
+    import logging
+
+    from streamcount.config import load_settings
+    from streamcount.errors import ConfigurationError
+    from streamcount.service.processes import set_up_logging
+
+    settings = load_settings(config)
+    if bootstrap_servers:
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
+        settings = settings.model_copy(update={"kafka": kafka})
+    set_up_logging()
+    # The page says when Kafka is away; the library would say it many times.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        from streamcount.service.dashboard.server import Address, run_dashboard
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the page needs the extra `dashboard`: pip install 'streamcount[dashboard]' ({error})"
+        ) from error
+
+    def say(url: str) -> None:
+        typer.echo(f"The page is at {url}; Ctrl-C ends it.")
+
+    run_dashboard(settings, Address(host, port, tuple(name or ())), say)

@@ -1,0 +1,1 @@
+"""The live page: a reader of all topics that belongs to no consumer group, and so never slows the counting."""

@@ -1,0 +1,262 @@
+"""The REST API under /api/v1, and its stream of events; OpenAPI at /api/v1/openapi.json."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+
+from streamcount.config import Settings
+from streamcount.errors import FrameError
+from streamcount.service.dashboard.camera import CameraLive, Picture
+from streamcount.service.dashboard.cells import cells_view, model_of
+from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.pictures import ScaledPictures
+from streamcount.service.dashboard.views import clocks, event_row, summary
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+LONGEST = 2**63 - 1
+STREAM_EVERY_S = 0.2
+BEAT_EVERY_S = 15.0
+
+CameraId = Annotated[str, Path(pattern=NAME, description="the camera's name")]
+
+
+class Problem(BaseModel):
+    """Why a request was not served."""
+
+    detail: str = Field(description="what is wrong, in words")
+
+
+class Dashboard:
+    """What all parts of the page share: the model, the feed that fills it, the pictures made of it."""
+
+    def __init__(self, settings: Settings, feed: Feed, model: LiveModel) -> None:
+        self.settings = settings
+        self.feed = feed
+        self.model = model
+        self.pictures = ScaledPictures(settings.limits.frame_pixels)
+
+    def shown(self, camera_id: str) -> Picture | None:
+        """The picture of a camera that is to be shown now."""
+        return self.model.look(camera_id, lambda camera: camera.shown_picture(clocks()[0]))
+
+
+class JsonBytes(Response):
+    """JSON by msgspec: rows of many cells take FastAPI's own encoder ten times as long."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return content if isinstance(content, bytes) else msgspec.json.encode(content)
+
+
+def make_api(dashboard: Dashboard) -> FastAPI:
+    """The API's application, to be mounted beside the page."""
+    api = FastAPI(
+        title="streamcount",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        description="What the cameras see and what is counted, now. Read only. Times are RFC 3339 in UTC.",
+    )
+    router = APIRouter(prefix="/api/v1", default_response_class=JsonBytes)
+    _add_words(router, dashboard)
+    _add_pictures(router, dashboard)
+    _add_stream(router, dashboard)
+    api.include_router(router)
+    return api
+
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "no such camera or picture"}
+}
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def _add_words(router: APIRouter, dashboard: Dashboard) -> None:
+    @router.get("/cameras", summary="All cameras, now")
+    def cameras() -> JsonBytes:
+        with dashboard.model.reading() as found:
+            return JsonBytes([summary(camera, *clocks()) for camera in found.values()])
+
+    @router.get("/cameras/{camera_id}", summary="One camera, now", responses=NOT_FOUND)
+    def camera(camera_id: CameraId) -> JsonBytes:
+        return JsonBytes(_look(dashboard, camera_id, lambda one: summary(one, *clocks())))
+
+    @router.get(
+        "/cameras/{camera_id}/counts", summary="Counts of the last hour, one a second", responses=NOT_FOUND
+    )
+    def counts(camera_id: CameraId) -> JsonBytes:
+        return JsonBytes(_look(dashboard, camera_id, lambda one: msgspec.json.encode(list(one.counts))))
+
+    @router.get("/cameras/{camera_id}/windows", summary="Figures of the last windows", responses=NOT_FOUND)
+    def windows(camera_id: CameraId) -> JsonBytes:
+        return JsonBytes(
+            _look(dashboard, camera_id, lambda one: [event_row(window) for window in one.windows])
+        )
+
+    @router.get("/cameras/{camera_id}/events", summary="The newest events, oldest first", responses=NOT_FOUND)
+    def events(
+        camera_id: CameraId,
+        limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 100,
+    ) -> JsonBytes:
+        return JsonBytes(
+            _look(dashboard, camera_id, lambda one: [event_row(event) for event in list(one.events)[-limit:]])
+        )
+
+    @router.get("/alerts", summary="Alerts of all cameras, active or past")
+    def alerts(
+        state: Annotated[Literal["active", "past"], Query(description="which")] = "active",
+    ) -> JsonBytes:
+        with dashboard.model.reading() as found:
+            return JsonBytes([row for camera in found.values() for row in alert_rows(camera, state)])
+
+    @router.get("/health", summary="Whether the figures can be trusted: Kafka, lag, frames, dead letters")
+    def health() -> JsonBytes:
+        return JsonBytes(health_of(dashboard))
+
+
+def _add_pictures(router: APIRouter, dashboard: Dashboard) -> None:
+    responses: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"image/jpeg": {}}},
+        **NOT_FOUND,
+        422: {
+            "model": Problem,
+            "description": "a parameter is wrong, or the frame is no picture that can be read",
+        },
+    }
+
+    @router.get("/cameras/{camera_id}/picture", summary="A picture as JPEG", responses=responses)
+    async def picture(
+        camera_id: CameraId,
+        width: Annotated[int, Query(ge=16, le=4096, description="about how wide, pixels")] = 640,
+        run: Annotated[str, Query(pattern=NAME, description="which run; with sequence")] | None = None,
+        sequence: Annotated[int, Query(ge=0, le=LONGEST, description="which frame of it, while it is kept")]
+        | None = None,
+    ) -> Response:
+        if run is not None and sequence is not None:
+            found = _look(dashboard, camera_id, lambda one: one.picture(run, sequence))
+        else:
+            found = dashboard.shown(camera_id)
+        if found is None:
+            raise HTTPException(404, "there is no such picture, or it is no longer kept")
+        try:
+            data = await run_in_threadpool(dashboard.pictures.jpeg, camera_id, found, width)
+        except FrameError as error:
+            raise HTTPException(422, f"the frame cannot be shown: {error}") from error
+        return Response(
+            data, media_type="image/jpeg", headers={**NO_STORE, "X-Sequence": str(found.sequence)}
+        )
+
+    @router.get(
+        "/cameras/{camera_id}/cells", summary="The cells of the picture shown now", responses=NOT_FOUND
+    )
+    async def cells(
+        camera_id: CameraId,
+        after: Annotated[str, Query(max_length=100, description="RUN/SEQUENCE that is known already")] = "",
+    ) -> JsonBytes:
+        shown = dashboard.shown(camera_id)
+        if shown is None:
+            raise HTTPException(404, "there is no picture of this camera")
+        if after == f"{shown.run_id}/{shown.sequence}":
+            return JsonBytes({"unchanged": True})
+        return JsonBytes(await run_in_threadpool(shown_cells, dashboard, camera_id, shown))
+
+
+def _add_stream(router: APIRouter, dashboard: Dashboard) -> None:
+    @router.get(
+        "/stream",
+        summary="Events and alerts as they come (server-sent events); Last-Event-ID goes on where it was",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def stream(request: Request) -> StreamingResponse:
+        known = request.headers.get("last-event-id", "")
+        last = int(known) if known.isascii() and known.isdigit() and len(known) < 19 else None
+        start = dashboard.model.last_message if last is None else last
+        return StreamingResponse(
+            _messages(dashboard, request, start), media_type="text/event-stream", headers=NO_STORE
+        )
+
+
+async def _messages(dashboard: Dashboard, request: Request, last: int) -> AsyncIterator[str]:
+    quiet_s = 0.0
+    yield ": streamcount\n\n"
+    while not await request.is_disconnected():
+        found = dashboard.model.messages_after(last)
+        for last, event in found:
+            body = msgspec.json.encode(event_row(event)).decode()
+            yield f"id: {last}\nevent: {event.kind}\ndata: {body}\n\n"
+        quiet_s = 0.0 if found else quiet_s + STREAM_EVERY_S
+        if quiet_s >= BEAT_EVERY_S:
+            # A proxy ends what is silent for too long.
+            yield ": still here\n\n"
+            quiet_s = 0.0
+        await asyncio.sleep(STREAM_EVERY_S)
+
+
+def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> dict[str, Any]:
+    """The cells of a picture with the model that found them; `cells` is null where they are not known."""
+    key = (shown.run_id, shown.sequence)
+    records = dashboard.model.look(camera_id, lambda one: (one.tracks.get(key), one.detections.get(key)))
+    tracks, detections = records or (None, None)
+    try:
+        cells = None if tracks is None else cells_view(tracks, detections)
+        model = model_of(detections)
+    except FrameError:
+        cells, model = None, None
+    return {
+        "run": shown.run_id,
+        "sequence": shown.sequence,
+        "captured_at_ms": shown.captured_at_ms,
+        "cells": cells,
+        "model": None if model is None else model[0].name,
+        "confluence": None if model is None else model[1],
+    }
+
+
+def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:
+    """A camera's alerts, newest first."""
+    if state == "active":
+        return [event_row(alert) for alert in reversed(camera.active_alerts.values())]
+    return [
+        {**event_row(past.raised), "cleared": event_row(past.cleared)}
+        for past in reversed(camera.past_alerts)
+    ]
+
+
+def health_of(dashboard: Dashboard) -> dict[str, Any]:
+    """Whether what is shown can be trusted, and what is not well."""
+    with dashboard.model.reading() as found:
+        cameras = [
+            {
+                "camera_id": camera.camera_id,
+                "summary": summary(camera, *clocks()),
+                "dead_letters": list(camera.dead_letters),
+            }
+            for camera in found.values()
+        ]
+    return {
+        "kafka": dashboard.feed.address,
+        "trouble": dashboard.feed.trouble,
+        "lag": dashboard.feed.lag.lag,
+        "unreadable_records": dashboard.model.unreadable,
+        "cameras": cameras,
+    }
+
+
+def _look(dashboard: Dashboard, camera_id: str, what: Callable[[CameraLive], Any]) -> Any:
+    absent = object()
+    found = dashboard.model.look(camera_id, lambda camera: (what(camera), absent))
+    if found is None:
+        raise HTTPException(404, f"there is no camera {camera_id}")
+    return found[0]

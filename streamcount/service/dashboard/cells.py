@@ -1,0 +1,110 @@
+"""Cells of one frame as the page draws them, made of the records of tracks and detections when somebody looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streamcount.errors import FrameError
+from streamcount.types import Detections, FrameMetadata, ModelIdentity, Tracks, TrackStatus
+from streamcount.wire import decode_detections, decode_tracks
+
+SHOWN = (TrackStatus.TENTATIVE, TrackStatus.CONFIRMED, TrackStatus.DIVIDING)
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    metadata: FrameMetadata
+
+
+class _Peek(msgspec.Struct, frozen=True):
+    """The one field of a record of tracks or detections that says which frame it is; arrays are passed over."""
+
+    tracks: _Metadata | None = None
+    detections: _Metadata | None = None
+
+
+class CellsView(msgspec.Struct, frozen=True, kw_only=True):
+    """N cells of one frame in columns, cell i being entry i of each.
+
+    width_px, height_px: the frame's. boxes_px: half-open (y0, x0, y1, x1), one decimal. class_ids: into class_names.
+    confirmed: whether the cell is followed for certain. ages_s: since it was first seen, in acquisition time.
+    probabilities: of the class that this frame's detection says, where the detections are still kept, else null.
+    """
+
+    run_id: str
+    sequence: int
+    acquired_at_ns: int
+    width_px: int
+    height_px: int
+    class_names: tuple[str, ...]
+    ids: list[int]
+    parents: list[int]
+    generations: list[int]
+    class_ids: list[int]
+    confirmed: list[bool]
+    boxes_px: list[tuple[float, float, float, float]]
+    ages_s: list[float]
+    areas_px: list[float]
+    probabilities: list[float | None]
+
+
+_PEEK = msgspec.msgpack.Decoder(_Peek)
+
+
+def peek(value: bytes) -> tuple[str, int] | None:
+    """(run_id, sequence) of a record of tracks or detections; None where it is about no frame, or unreadable."""
+    try:
+        found = _PEEK.decode(value)
+    except (msgspec.DecodeError, ValueError, FrameError):
+        return None
+    part = found.tracks or found.detections
+    return None if part is None else (part.metadata.run_id, part.metadata.sequence)
+
+
+def cells_view(tracks_record: bytes, detections_record: bytes | None) -> CellsView:
+    """The cells in view, from one frame's records. Raises FrameError ("bad-record")."""
+    record = decode_tracks(tracks_record)
+    tracks = record.tracks
+    shown = np.flatnonzero(np.isin(tracks.status, SHOWN) & (tracks.detection_rows >= 0))
+    acquired_at_ns = tracks.metadata.acquired_at_ns
+    boxes = np.round(tracks.boxes_px[shown].astype(float), 1).tolist()
+    return CellsView(
+        run_id=tracks.metadata.run_id,
+        sequence=tracks.metadata.sequence,
+        acquired_at_ns=acquired_at_ns,
+        height_px=tracks.image_shape[0],
+        width_px=tracks.image_shape[1],
+        class_names=record.class_names,
+        ids=tracks.track_ids[shown].tolist(),
+        parents=tracks.parent_ids[shown].tolist(),
+        generations=tracks.generations[shown].tolist(),
+        class_ids=tracks.class_ids[shown].tolist(),
+        confirmed=(tracks.status[shown] != TrackStatus.TENTATIVE).tolist(),
+        boxes_px=[tuple(box) for box in boxes],
+        ages_s=np.round((acquired_at_ns - tracks.first_seen_ns[shown]) / 1e9, 1).tolist(),
+        areas_px=np.round(tracks.areas_px[shown].astype(float), 1).tolist(),
+        probabilities=_probabilities(tracks, shown, _detections(detections_record)),
+    )
+
+
+def model_of(detections_record: bytes | None) -> tuple[ModelIdentity, float | None] | None:
+    """Who found the cells, and the frame's confluence where the detector tells it; None where nothing is known."""
+    detections = _detections(detections_record)
+    return None if detections is None else (detections.model, detections.foreground_fraction)
+
+
+def _detections(record: bytes | None) -> Detections | None:
+    if record is None:
+        return None
+    found = decode_detections(record)
+    return found if isinstance(found, Detections) else None
+
+
+def _probabilities(tracks: Tracks, shown: Any, detections: Detections | None) -> list[float | None]:
+    rows = tracks.detection_rows[shown]
+    if detections is None or (len(rows) and rows.max() >= len(detections)):
+        return [None] * len(rows)
+    found: list[float | None] = np.round(detections.scores[rows].astype(float), 3).tolist()
+    return found

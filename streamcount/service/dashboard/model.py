@@ -1,0 +1,180 @@
+"""All cameras as the page knows them, fed record by record; pure but for its lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from streamcount.config.settings import TopicName
+from streamcount.errors import FrameError
+from streamcount.service.dashboard.camera import KEPT_PICTURES, CameraLive, DeadLetterNote, Picture
+from streamcount.service.dashboard.cells import peek
+from streamcount.service.watch_view import WatchState
+from streamcount.types import AnyEvent
+from streamcount.wire import decode_event
+from streamcount.wire.cloudevents import (
+    FRAMES_MISSING_TYPE,
+    Headers,
+    decode_missing,
+    frame_metadata,
+    header_map,
+    record_key,
+)
+from streamcount.wire.deadletters import PREFIX, REASON
+
+MOST_CAMERAS = 512
+KEPT_MESSAGES = 2000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A record of one of streamcount's topics.
+
+    captured_at_ms: its timestamp, None where the broker set it. live: written while we were reading; False for what
+    lay there before, whose coming now says nothing about how fast the service is.
+    """
+
+    topic: TopicName
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    captured_at_ms: int | None
+    live: bool = True
+
+
+class LiveModel:
+    """The newest of every camera and a bounded past, safe to read from any thread with `reading`.
+
+    A record that cannot be read is counted in `unreadable` and changes nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._watch = WatchState()
+        self._cameras: dict[str, CameraLive] = {}
+        self._messages: deque[tuple[int, AnyEvent]] = deque(maxlen=KEPT_MESSAGES)
+        self._number = 0
+        self.unreadable = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[dict[str, CameraLive]]:
+        """The cameras by name, held still for as long as the block lasts: make it short, and keep nothing of it."""
+        with self._lock:
+            yield dict(sorted(self._cameras.items()))
+
+    def look(self, camera_id: str, what: Callable[[CameraLive], T]) -> T | None:
+        """What a function makes of one camera; None where there is no such camera."""
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            return None if camera is None else what(camera)
+
+    def messages_after(self, number: int) -> list[tuple[int, AnyEvent]]:
+        """Events and alerts after the message of that number, oldest first, as far as they are kept."""
+        with self._lock:
+            return [one for one in self._messages if one[0] > number]
+
+    @property
+    def last_message(self) -> int:
+        """The number of the newest message."""
+        return self._number
+
+    def take(self, record: Taken, now_s: float, now_ns: int) -> None:
+        """Takes in a record. now_s: of the feed's monotonic clock; now_ns: wall time, for latencies."""
+        if not record.live and record.captured_at_ms is not None:
+            now_s -= max(0.0, now_ns / 1e9 - record.captured_at_ms / 1e3)
+        with self._lock:
+            try:
+                if record.topic == "frames":
+                    self._frame(record, now_s)
+                elif record.topic in ("tracks", "detections"):
+                    self._cells(record)
+                elif record.topic == "dead-letters":
+                    self._dead_letter(record, now_s)
+                else:
+                    self._event(record, now_s, now_ns)
+            except FrameError:
+                self.unreadable += 1
+
+    def _camera(self, camera_id: str) -> CameraLive:
+        camera = self._cameras.get(camera_id)
+        if camera is None:
+            # Cameras are few; names without end are a fault of a producer, and must not fill the memory.
+            if len(self._cameras) >= MOST_CAMERAS:
+                raise FrameError("bad-record", f"more than {MOST_CAMERAS} cameras")
+            camera = self._cameras[camera_id] = CameraLive(camera_id)
+            self._watch.cameras[camera_id] = camera.view
+        return camera
+
+    def _frame(self, record: Taken, now_s: float) -> None:
+        headers = header_map(record.headers)
+        if headers.get("ce_type") == FRAMES_MISSING_TYPE:
+            missing = decode_missing(record.key, record.value)
+            self._camera(missing.camera_id).run(missing.run_id).published(missing.last_sequence)
+            return
+        metadata = frame_metadata(record.key, headers)
+        captured_at_ms = record.captured_at_ms or metadata.acquired_at_ns // 10**6
+        self._camera(metadata.camera_id).add_picture(
+            Picture(
+                run_id=metadata.run_id,
+                sequence=metadata.sequence,
+                acquired_at_ns=metadata.acquired_at_ns,
+                captured_at_ms=captured_at_ms,
+                content_type=headers["content-type"],
+                data=record.value or b"",
+                heard_s=now_s,
+                pixel_size_um=metadata.pixel_size_um,
+            )
+        )
+
+    def _cells(self, record: Taken) -> None:
+        frame = peek(record.value or b"")
+        if frame is None:
+            return
+        camera = self._camera(record_key(record.key))
+        kept = camera.tracks if record.topic == "tracks" else camera.detections
+        kept[frame] = record.value or b""
+        while len(kept) > KEPT_PICTURES:
+            del kept[next(iter(kept))]
+
+    def _dead_letter(self, record: Taken, now_s: float) -> None:
+        # Its key and headers may be what was wrong with it.
+        camera_id = (record.key or b"?").decode("utf-8", "replace")
+        try:
+            headers = header_map(record.headers)
+        except FrameError:
+            headers = {REASON: "bad-headers"}
+        reason = headers.get(REASON, "")
+        camera = self._camera(camera_id)
+        self._watch.dead_letter(camera_id, reason, now_s)
+        camera.dead_letters_seen += 1
+        note = DeadLetterNote(
+            partition=record.partition,
+            offset=record.offset,
+            at_ms=record.captured_at_ms or 0,
+            reason=reason,
+            message=headers.get(f"{PREFIX}exception.message", ""),
+            stage=headers.get(f"{PREFIX}stage", ""),
+            sequence=headers.get("ce_sequence", ""),
+        )
+        camera.dead_letters.append(note)
+
+    def _event(self, record: Taken, now_s: float, now_ns: int) -> None:
+        event = decode_event(record.value or b"")
+        camera = self._camera(event.camera_id)
+        if not camera.add_event(event, now_s):
+            return
+        if record.live:
+            self._watch.apply(event, record.captured_at_ms, now_s, now_ns)
+        else:
+            self._watch.apply(event, None, now_s, 0)
+        if record.topic in ("events", "alerts"):
+            self._number += 1
+            self._messages.append((self._number, event))

@@ -1,0 +1,50 @@
+"""The page, made of NiceGUI's parts; only the canvas is our own. Importing it loads NiceGUI."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Path
+from nicegui import ui
+
+from streamcount.service.dashboard.api import NAME, Dashboard
+from streamcount.service.dashboard.page.camera import camera_page
+from streamcount.service.dashboard.page.health import alerts, health
+from streamcount.service.dashboard.page.parts import ICON
+from streamcount.service.dashboard.page.wall import wall
+
+# A browser that was away for so long finds its page as it was; later it loads it anew by itself.
+RECONNECT_S = 15.0
+HISTORY = 100
+
+
+def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
+    """Adds the pages to an application. NiceGUI knows one set of pages a process: call it once."""
+
+    @ui.page("/")
+    def wall_of_cameras() -> None:
+        wall(dashboard)
+
+    @ui.page("/camera/{camera_id}")
+    def one_camera(camera_id: Annotated[str, Path(pattern=NAME)]) -> None:
+        camera_page(dashboard, camera_id)
+
+    @ui.page("/alerts")
+    def all_alerts() -> None:
+        alerts(dashboard)
+
+    @ui.page("/health")
+    def all_health() -> None:
+        health(dashboard)
+
+    ui.run_with(
+        app,
+        title="streamcount",
+        favicon=ICON,
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        reconnect_timeout=RECONNECT_S,
+        message_history_length=HISTORY,
+        show_welcome_message=False,
+    )

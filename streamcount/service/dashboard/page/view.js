@@ -1,0 +1,175 @@
+// The picture of a camera with its cells on a canvas. It asks for pictures itself, and only while it is in view.
+const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 8]];
+const TAIL_FRAMES = 25;
+const LOST_MS = 1500;
+
+export default {
+  template: `
+    <div class="view" ref="box">
+      <canvas ref="canvas" role="img" tabindex="0" :aria-label="label" @click="pick" @keydown="step"></canvas>
+      <div class="view-note" aria-hidden="true">{{ note }}</div>
+    </div>`,
+  props: {
+    camera: String, styles: Object, hz: Number, outlines: Boolean, ids: Boolean, tails: Boolean, hidden: Array,
+    selectable: Boolean,
+  },
+  data() {
+    return { note: "", label: this.camera + ": no picture yet" };
+  },
+  mounted() {
+    this.known = ""; this.picture = null; this.cells = null; this.tailsOf = new Map(); this.selected = 0;
+    this.told = 0; this.drawn = 0; this.inView = false; this.ended = false;
+    this.observer = new IntersectionObserver((seen) => { this.inView = seen[seen.length - 1].isIntersecting; });
+    this.observer.observe(this.$refs.box);
+    this.run();
+  },
+  unmounted() {
+    this.ended = true;
+    this.observer.disconnect();
+    this.picture?.close();
+  },
+  watch: {
+    outlines() { this.draw(); }, ids() { this.draw(); }, tails() { this.draw(); },
+    hidden: { deep: true, handler() { this.draw(); } },
+  },
+  methods: {
+    async run() {
+      while (!this.ended) {
+        const began = performance.now();
+        let wait = 1000 / this.hz;
+        if (this.inView && document.visibilityState === "visible") {
+          try {
+            await this.ask();
+            this.say();
+          } catch (error) {
+            wait = LOST_MS;
+            this.note = "no new picture";
+          }
+        }
+        await new Promise((done) => setTimeout(done, Math.max(20, wait - (performance.now() - began))));
+      }
+    },
+    async ask() {
+      const base = `/api/v1/cameras/${encodeURIComponent(this.camera)}`;
+      const answer = await fetch(`${base}/cells?after=${encodeURIComponent(this.known)}`, { cache: "no-store" });
+      if (!answer.ok) throw new Error(answer.status);
+      const shown = await answer.json();
+      if (shown.unchanged) return;
+      const width = Math.round(this.$refs.box.clientWidth * Math.min(2, window.devicePixelRatio || 1));
+      const wanted = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&width=${Math.max(16, Math.min(1920, width))}`;
+      const got = await fetch(`${base}/picture?${wanted}`, { cache: "no-store" });
+      if (!got.ok) throw new Error(got.status);
+      const picture = await createImageBitmap(await got.blob());
+      this.picture?.close();
+      this.picture = picture; this.cells = shown.cells;
+      if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
+      this.known = `${shown.run}/${shown.sequence}`;
+      this.remember();
+      this.draw();
+      this.capturedAt = shown.captured_at_ms;
+      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - shown.captured_at_ms);
+      this.$refs.canvas.dataset.sequence = shown.sequence;
+      const n = shown.cells ? `${shown.cells.ids.length} cells` : "cells not known";
+      this.label = `${this.camera}, frame ${shown.sequence}: ${n}`;
+      this.tell(false);
+    },
+    say() {
+      if (!this.picture) return;
+      const age = Math.max(0, Date.now() - this.capturedAt);
+      const ageText = age < 3000 ? `${age} ms old` : `${Math.round(age / 1000)} s old`;
+      const frame = `frame ${this.known.split("/")[1]}`;
+      this.note = `${frame} · ${ageText}` + (this.cells ? "" : " · cells not known");
+    },
+    remember() {
+      if (!this.cells) return;
+      const now = this.cells.sequence;
+      this.cells.ids.forEach((id, i) => {
+        const [y0, x0, y1, x1] = this.cells.boxes_px[i];
+        const tail = this.tailsOf.get(id) || [];
+        tail.push([now, (x0 + x1) / 2, (y0 + y1) / 2]);
+        while (tail.length > TAIL_FRAMES) tail.shift();
+        this.tailsOf.set(id, tail);
+      });
+      for (const [id, tail] of this.tailsOf) if (now - tail[tail.length - 1][0] > TAIL_FRAMES) this.tailsOf.delete(id);
+    },
+    draw() {
+      const canvas = this.$refs.canvas;
+      if (!this.picture || !canvas) return;
+      const { width, height } = this.picture;
+      if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+      const pen = canvas.getContext("2d");
+      pen.drawImage(this.picture, 0, 0);
+      if (!this.cells) return;
+      const scale = width / this.cells.width_px;
+      const thin = Math.max(1.25, width / 400);
+      this.cells.ids.forEach((id, i) => {
+        const name = this.cells.class_names[this.cells.class_ids[i]];
+        if (this.hidden?.includes(name)) return;
+        const [color, dash] = this.styles[name] || ["#56b4e9", this.cells.class_ids[i]];
+        const [y0, x0, y1, x1] = this.cells.boxes_px[i].map((value) => value * scale);
+        if (this.tails) this.drawTail(pen, this.tailsOf.get(id), scale, color, thin);
+        if (this.outlines) {
+          pen.setLineDash(DASHES[dash % DASHES.length].map((part) => part * thin * 0.6));
+          pen.beginPath();
+          pen.ellipse((x0 + x1) / 2, (y0 + y1) / 2, Math.max(1, (x1 - x0) / 2), Math.max(1, (y1 - y0) / 2), 0, 0, 7);
+          pen.lineWidth = thin * 2.2; pen.strokeStyle = "rgba(0,0,0,.45)"; pen.stroke();
+          pen.lineWidth = thin * (this.cells.confirmed[i] ? 1.4 : 0.8); pen.strokeStyle = color; pen.stroke();
+          pen.setLineDash([]);
+        }
+        if (id === this.selected) {
+          pen.lineWidth = thin * 1.5; pen.strokeStyle = "#fff"; pen.strokeRect(x0 - 3, y0 - 3, x1 - x0 + 6, y1 - y0 + 6);
+          pen.lineWidth = thin * 0.7; pen.strokeStyle = "#000"; pen.strokeRect(x0 - 3, y0 - 3, x1 - x0 + 6, y1 - y0 + 6);
+        }
+        if (this.ids) {
+          pen.font = `600 ${Math.max(10, width / 70)}px system-ui, sans-serif`;
+          pen.textAlign = "center"; pen.lineWidth = 3; pen.strokeStyle = "rgba(0,0,0,.75)"; pen.fillStyle = "#fff";
+          pen.strokeText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4); pen.fillText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4);
+        }
+      });
+    },
+    drawTail(pen, tail, scale, color, thin) {
+      if (!tail || tail.length < 2) return;
+      pen.beginPath();
+      tail.forEach(([, x, y], i) => (i ? pen.lineTo(x * scale, y * scale) : pen.moveTo(x * scale, y * scale)));
+      pen.lineWidth = thin; pen.strokeStyle = color; pen.stroke();
+    },
+    pick(event) {
+      if (!this.selectable || !this.cells) return;
+      const place = this.$refs.canvas.getBoundingClientRect();
+      // The picture is fitted into the canvas' box, with margins on two sides.
+      const scale = Math.min(place.width / this.cells.width_px, place.height / this.cells.height_px);
+      const x = (event.clientX - place.left - (place.width - this.cells.width_px * scale) / 2) / scale;
+      const y = (event.clientY - place.top - (place.height - this.cells.height_px * scale) / 2) / scale;
+      let best = 0, least = Infinity;
+      this.cells.ids.forEach((id, i) => {
+        const [y0, x0, y1, x1] = this.cells.boxes_px[i];
+        const away = Math.hypot((x0 + x1) / 2 - x, (y0 + y1) / 2 - y);
+        if (x >= x0 && x <= x1 && y >= y0 && y <= y1 && away < least) { best = id; least = away; }
+      });
+      this.selected = best;
+      this.draw();
+      this.tell(true);
+    },
+    step(event) {
+      const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!this.selectable || !by || !this.cells?.ids.length) return;
+      event.preventDefault();
+      const ids = [...this.cells.ids].sort((a, b) => a - b);
+      const at = ids.indexOf(this.selected);
+      this.selected = ids[(at + by + ids.length) % ids.length];
+      this.draw();
+      this.tell(true);
+    },
+    tell(now) {
+      if (!this.selectable || (!this.selected && !now) || (!now && performance.now() - this.told < 1000)) return;
+      this.told = performance.now();
+      const i = this.cells ? this.cells.ids.indexOf(this.selected) : -1;
+      const of = (column) => (i < 0 ? null : this.cells[column][i]);
+      this.$emit("cell", {
+        id: this.selected, in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
+        probability: of("probabilities"), age_s: of("ages_s"), parent: of("parents"), generation: of("generations"),
+        area_px: of("areas_px"), confirmed: of("confirmed"),
+      });
+    },
+  },
+};

@@ -1,0 +1,45 @@
+"""The canvas: the one part of the page that is written for the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui.element import Element
+from nicegui.events import GenericEventArguments
+
+
+class CameraView(Element, component="view.js"):
+    """A camera's newest picture with its cells, fetched by the browser at most `hz` times a second while in view.
+
+    styles: for each class its colour and the number of its dash pattern.
+    """
+
+    def __init__(self, camera_id: str, styles: dict[str, tuple[str, int]], hz: float = 5.0) -> None:
+        super().__init__()
+        self._props["camera"] = camera_id
+        self._props["styles"] = {name: list(style) for name, style in styles.items()}
+        self._props["hz"] = hz
+        self._props["hidden"] = []
+        self._props["ids"] = self._props["tails"] = self._props["selectable"] = False
+        self._props["outlines"] = True
+
+    def show(self, what: str, on: bool) -> None:
+        """Switches "outlines", "ids" or "tails"."""
+        self._props[what] = on
+        self.update()
+
+    def hide_classes(self, names: list[str]) -> None:
+        """Draws no cells of these classes."""
+        self._props["hidden"] = names
+        self.update()
+
+    def on_cell(self, handler: Callable[[dict[str, Any]], None]) -> None:
+        """Lets cells be chosen by click or arrow keys; `handler` is told of the chosen one, and as it changes."""
+
+        def told(event: GenericEventArguments) -> None:
+            if isinstance(event.args, dict):
+                handler(event.args)
+
+        self._props["selectable"] = True
+        self.on("cell", told)

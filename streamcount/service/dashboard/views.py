@@ -1,0 +1,141 @@
+"""What the page and its API say of a camera: plain values, made in one look at the model."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from streamcount.service.dashboard.accounting import Account
+from streamcount.service.dashboard.camera import CameraLive
+from streamcount.types import AnyEvent
+
+SPARKLINE_POINTS = 120
+# A frame's fate comes on several topics, which are read one after the other: for so long a difference is no fault.
+DIFFERENCE_S = 3.0
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """The frames of one run, from the first that was heard of on; docs/dashboard.md defines the words."""
+
+    run_id: str
+    first: int
+    through: int
+    published: int
+    counted: int
+    missing: int
+    dead_lettered: int
+    waiting: int
+    difference: int
+
+
+class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera, now. Times are RFC 3339 in UTC, null where there is none.
+
+    state: "live", "stale" (no frame comes, since `since`), "not-counted" (frames come, no counts, since `since`) or
+    "unknown" (nothing was heard yet). age_ms: of the newest counted picture, from its capture to now.
+    latency_ms: median from capture to the page over five seconds. difference_lasts: it is no matter of reading order.
+    """
+
+    camera_id: str
+    run_id: str
+    state: str
+    since: str | None
+    sequence: int
+    total: int
+    counts: dict[str, int]
+    cells_seen: int
+    rate_hz: float
+    latency_ms: float | None
+    age_ms: float | None
+    quality: tuple[str, ...]
+    quality_why: str
+    alerts: tuple[str, ...]
+    severity: str
+    account: AccountView | None
+    difference_lasts: bool
+    dead_letters: int
+    sparkline: list[int]
+
+
+def summary(camera: CameraLive, now_s: float, now_ns: int) -> CameraSummary:
+    """The camera as it is now. now_s: the feed's monotonic clock; now_ns: wall time."""
+    state, since_s = state_of(camera, now_s)
+    frames = camera.runs.get(camera.view.run_id)
+    account = frames.account() if frames else None
+    last = camera.counts[-1] if camera.counts else None
+    picture = camera.pictures[-1] if camera.pictures else None
+    latency = camera.view.latency_ms(now_s)
+    alerts = camera.active_alerts
+    return CameraSummary(
+        camera_id=camera.camera_id,
+        run_id=camera.view.run_id,
+        state=state,
+        since=None if since_s is None else rfc3339(now_ns - int((now_s - since_s) * 1e9)),
+        sequence=camera.view.sequence,
+        total=last.total if last else 0,
+        counts=dict(last.counts) if last else {},
+        cells_seen=camera.view.cells_seen,
+        rate_hz=round(camera.view.rate_hz(now_s), 2),
+        latency_ms=None if latency is None else round(latency, 1),
+        age_ms=None if picture is None else round(now_ns / 1e6 - picture.captured_at_ms),
+        quality=camera.quality,
+        quality_why=camera.quality_why,
+        alerts=tuple(sorted(alerts)),
+        severity=_worst([alert.severity for alert in alerts.values()]),
+        account=_account_view(account),
+        difference_lasts=difference_lasts(camera, account, now_s),
+        dead_letters=camera.dead_letters_seen,
+        sparkline=[point.total for point in list(camera.counts)[-SPARKLINE_POINTS:]],
+    )
+
+
+def state_of(camera: CameraLive, now_s: float) -> tuple[str, float | None]:
+    """(state, since when on the feed's clock), as `CameraSummary` tells it."""
+    stale = camera.stale_since_s(now_s)
+    if stale is not None:
+        return "stale", stale
+    uncounted = camera.uncounted_since_s(now_s)
+    if uncounted is not None:
+        return "not-counted", uncounted
+    return ("live", None) if camera.heard_s() is not None else ("unknown", None)
+
+
+def difference_lasts(camera: CameraLive, account: Account | None, now_s: float) -> bool:
+    """Whether frames are unaccounted for longer than the order of reading explains; notes since when."""
+    if account is None or account.difference == 0:
+        camera.unaccounted_since_s = None
+        return False
+    if camera.unaccounted_since_s is None:
+        camera.unaccounted_since_s = now_s
+    return now_s - camera.unaccounted_since_s >= DIFFERENCE_S
+
+
+def event_row(event: AnyEvent) -> dict[str, Any]:
+    """An event as it is on the wire, its id and its time in words beside it."""
+    row: dict[str, Any] = msgspec.to_builtins(event)
+    row["id"] = event.message_id
+    row["at"] = rfc3339(event.happened_at_ns)
+    return row
+
+
+def rfc3339(time_ns: int) -> str:
+    """A time in UTC to the millisecond."""
+    moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def clocks() -> tuple[float, int]:
+    """The two clocks that `summary` wants."""
+    return time.monotonic(), time.time_ns()
+
+
+def _account_view(account: Account | None) -> AccountView | None:
+    return None if account is None else msgspec.convert(account, AccountView, from_attributes=True)
+
+
+def _worst(severities: list[str]) -> str:
+    order = ("critical", "warning", "info")
+    return next((one for one in order if one in severities), "")

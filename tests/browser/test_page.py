@@ -1,0 +1,177 @@
+"""What people see: each page on a running service, and what they are told when a part of it is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Running, wait_until
+from tests.integration.service import kill_group
+
+pytestmark = pytest.mark.broker
+
+TOKEN = "a-token-that-is-long-enough"
+PAGES = ("/", "/camera/scope-1", "/alerts", "/health")
+
+
+def tile(page: Any, camera: str) -> Any:
+    return page.locator(f'section[aria-label="{camera}"]')
+
+
+def sequence(page: Any, camera: str) -> int:
+    return int(tile(page, camera).locator("canvas").get_attribute("data-sequence") or -1)
+
+
+def open_wall(page: Any, running: Running) -> None:
+    page.goto(running.url)
+    for camera in ("scope-1", "scope-2"):
+        wait_until(lambda camera=camera: tile(page, camera).count(), running.service.logs)
+
+
+def test_the_wall_shows_pictures_cells_and_counts_that_go_on(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    open_wall(page, running)
+    for camera in ("scope-1", "scope-2"):
+        of = tile(page, camera)
+        canvas = of.locator("canvas")
+        wait_until(lambda canvas=canvas: " cells" in canvas.get_attribute("aria-label"), running.service.logs)
+        wait_until(lambda of=of: int(of.locator(".total").inner_text() or 0) > 0, running.service.logs)
+        seen = sequence(page, camera)
+        wait_until(lambda camera=camera, seen=seen: sequence(page, camera) > seen + 2, running.service.logs)
+    assert "difference 0" in tile(page, "scope-1").inner_text()
+    assert not page.faults
+    keep(page, screenshots, "wall")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_comes_from_outside_and_a_phone_needs_no_sideways_scrolling(
+    page: Any, running: Running, path: str, screenshots: Path | None
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(running.url + path)
+    page.wait_for_selector("h1")
+    page.wait_for_timeout(1500)
+    outside = [
+        url for url in page.asked if not url.startswith((running.url, "ws://127.0.0.1", "data:", "blob:"))
+    ]
+    assert not outside
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.faults
+    keep(page, screenshots, f"phone{path.replace('/', '-')}")
+
+
+def test_a_camera_is_shown_large_and_its_cells_can_be_chosen_by_keyboard(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    page.goto(f"{running.url}/camera/scope-1")
+    canvas = page.locator("canvas").first
+    wait_until(lambda: " cells" in (canvas.get_attribute("aria-label") or ""), running.service.logs)
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    table = page.locator('table[aria-label="Cell"]')
+    table.wait_for()
+    assert "cell" in table.inner_text()
+    assert "probability" in table.inner_text()
+    page.locator('table[aria-label="Events"] td', has_text="CellAppeared").first.wait_for()
+    page.get_by_role("switch", name="ids").click()
+    assert not page.faults
+    keep(page, screenshots, "camera")
+
+
+def test_health_sums_each_cameras_frames(page: Any, running: Running, screenshots: Path | None) -> None:
+    page.goto(f"{running.url}/health")
+    rows = page.locator('table[aria-label="Frames"] tbody tr')
+    wait_until(lambda: rows.count() == 2, running.service.logs)
+    wait_until(
+        lambda: all(row.locator("td").last.inner_text() == "0" for row in rows.all()), running.service.logs
+    )
+    assert not page.locator(".bad-figure.number").count()
+    keep(page, screenshots, "health")
+
+
+def test_dark_is_remembered(page: Any, running: Running) -> None:
+    page.goto(running.url)
+    page.get_by_role("button", name="Dark / light").click()
+    page.wait_for_selector("body.body--dark")
+    page.goto(f"{running.url}/health")
+    page.wait_for_selector("body.body--dark")
+
+
+def test_a_killed_camera_says_since_when_and_the_other_goes_on(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    open_wall(page, running)
+    wait_until(
+        lambda: sequence(page, "scope-1") >= 0 and sequence(page, "scope-2") >= 0, running.service.logs
+    )
+    kill_group(running.cameras["scope-1"])
+    state = tile(page, "scope-1").locator(".state")
+    wait_until(lambda: "no frames since" in state.inner_text(), running.service.logs)
+    keep(page, screenshots, "stale")
+    seen = sequence(page, "scope-2")
+    wait_until(lambda: sequence(page, "scope-2") > seen + 2, running.service.logs)
+    assert tile(page, "scope-2").locator(".state").inner_text() == "live"
+    running.cameras["scope-1"] = running.start_camera("scope-1")
+    wait_until(lambda: state.inner_text() == "live", running.service.logs)
+
+
+def test_a_broker_that_goes_is_told_and_the_page_recovers(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    open_wall(page, running)
+    banner = page.locator(".banner")
+    wait_until(lambda: not banner.is_visible(), running.service.logs)
+    running.broker.kill_node(1)
+    wait_until(lambda: banner.is_visible() and "Kafka at" in banner.inner_text(), running.service.logs)
+    keep(page, screenshots, "no-broker")
+    running.broker.start_node(1)
+    wait_until(lambda: not banner.is_visible(), running.service.logs)
+    seen = sequence(page, "scope-2")
+    wait_until(lambda: sequence(page, "scope-2") > seen + 2, running.service.logs)
+    wait_until(lambda: tile(page, "scope-2").locator(".state").inner_text() == "live", running.service.logs)
+
+
+def test_without_the_token_there_is_nothing_and_with_it_the_page(
+    page: Any, running: Running, monkeypatch: pytest.MonkeyPatch, screenshots: Path | None
+) -> None:
+    monkeypatch.setenv("STREAMCOUNT_DASHBOARD_TOKEN", TOKEN)
+    url = running.start_page("--host", "0.0.0.0")
+    assert page.request.get(f"{url}/api/v1/cameras").status == 401
+    page.goto(f"{url}/camera/scope-1")
+    page.get_by_label("Access token").fill("a-wrong-token-of-some-length")
+    page.get_by_role("button").click()
+    page.get_by_text("That is not the token.").wait_for()
+    assert "scope-1" not in page.content()
+    assert page.request.get(f"{url}/api/v1/cameras").status == 401
+    keep(page, screenshots, "login")
+    page.get_by_label("Access token").fill(TOKEN)
+    page.get_by_role("button").click()
+    wait_until(lambda: tile(page, "scope-2").count(), running.service.logs)
+    wait_until(lambda: sequence(page, "scope-2") >= 0, running.service.logs)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Any, running: Running, path: str, scheme: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    page.emulate_media(color_scheme=scheme)
+    page.goto(running.url + path)
+    page.wait_for_selector("h1")
+    page.wait_for_timeout(2000)
+    found = axe.Axe().run(page).response["violations"]
+    serious = [
+        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+
+
+def keep(page: Any, folder: Path | None, name: str) -> None:
+    """A picture to be looked at, where one asked for it."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(folder / f"{name}.png"))

@@ -1,0 +1,341 @@
+"""What the page makes of records, without Kafka."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamcount.config.settings import TopicName
+from streamcount.service.dashboard.accounting import MOST_PIECES, Ranges, RunFrames
+from streamcount.service.dashboard.camera import CELLS_WAIT_S, KEPT_PICTURE_BYTES, CameraLive
+from streamcount.service.dashboard.cells import cells_view, model_of, peek
+from streamcount.service.dashboard.model import MOST_CAMERAS, LiveModel, Taken
+from streamcount.types import (
+    AlertCleared,
+    AlertRaised,
+    AnyEvent,
+    CellDivided,
+    CountsUpdated,
+    Detections,
+    FrameMetadata,
+    FramesMissing,
+    ModelIdentity,
+    QualityChanged,
+    Tracks,
+    TrackStatus,
+    WindowClosed,
+)
+from streamcount.wire import encode_detections, encode_event, encode_tracks
+from streamcount.wire.cloudevents import frame_headers, missing_headers
+
+NOW_NS = 1_800_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+
+
+def common(sequence: int, run_id: str = "a", camera_id: str = "scope-1") -> dict[str, Any]:
+    at_ns = NOW_NS + sequence * SECOND_NS // 5
+    return {
+        "camera_id": camera_id,
+        "run_id": run_id,
+        "sequence": sequence,
+        "happened_at_ns": at_ns,
+        "decided_at_ns": at_ns,
+    }
+
+
+def counted(sequence: int, run_id: str = "a", quality: tuple[str, ...] = ()) -> CountsUpdated:
+    return CountsUpdated(
+        **common(sequence, run_id),
+        counts={"red": 3},
+        total=3,
+        confirmed_tracks=1,
+        cells_seen=9,
+        quality=quality,
+    )
+
+
+def metadata(sequence: int, run_id: str = "a") -> FrameMetadata:
+    at_ns = NOW_NS + sequence * SECOND_NS // 5
+    return FrameMetadata(camera_id="scope-1", run_id=run_id, sequence=sequence, acquired_at_ns=at_ns)
+
+
+def frame(sequence: int, run_id: str = "a", data: bytes = b"jpeg") -> Taken:
+    headers = frame_headers(metadata(sequence, run_id), "image/jpeg")
+    return Taken("frames", 0, sequence, b"scope-1", data, headers, NOW_NS // 10**6)
+
+
+def record(topic: TopicName, value: bytes, key: bytes = b"scope-1", live: bool = True) -> Taken:
+    return Taken(topic, 0, 0, key, value, [], NOW_NS // 10**6, live)
+
+
+def tracks(sequence: int, status: tuple[int, ...] = (1, 1)) -> Tracks:
+    n = len(status)
+    return Tracks(
+        metadata=metadata(sequence),
+        image_shape=(48, 64),
+        track_ids=np.arange(1, n + 1),
+        parent_ids=np.zeros(n, np.int64),
+        generations=np.zeros(n, np.int32),
+        centroids_px=np.full((n, 2), 5, np.float32),
+        velocities_px=np.zeros((n, 2), np.float32),
+        boxes_px=np.tile(np.array([1, 2, 11, 22.26], np.float32), (n, 1)),
+        class_ids=np.zeros(n, np.int64),
+        status=np.array(status, np.uint8),
+        previous_status=np.array(status, np.uint8),
+        detection_rows=np.arange(n),
+        sightings=np.ones(n, np.int32),
+        first_sequences=np.zeros(n, np.int64),
+        last_sequences=np.full(n, sequence, np.int64),
+        first_seen_ns=np.full(n, NOW_NS),
+        last_seen_ns=np.full(n, NOW_NS),
+        areas_px=np.full(n, 80, np.float32),
+        relative_areas=np.ones(n, np.float32),
+    )
+
+
+def detections(sequence: int, n: int = 2) -> Detections:
+    return Detections(
+        metadata=metadata(sequence),
+        image_shape=(48, 64),
+        model=ModelIdentity("blood-smear", "abc", ("red", "white"), ("white",)),
+        centroids_px=np.zeros((n, 2), np.float32),
+        boxes_px=np.zeros((n, 4), np.float32),
+        areas_px=np.zeros(n, np.float32),
+        class_probabilities=np.tile(np.array([0.75, 0.25], np.float32), (n, 1)),
+        foreground_fraction=0.5,
+    )
+
+
+def fed(*events: AnyEvent) -> CameraLive:
+    camera = CameraLive("scope-1")
+    for event in events:
+        camera.add_event(event, 0.0)
+    return camera
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(-2, 12)), max_size=30))
+def test_ranges_are_a_set_of_numbers(pieces: list[tuple[int, int]]) -> None:
+    ranges, numbers = Ranges(), set()
+    for first, length in pieces:
+        ranges.add(first, first + length - 1)
+        numbers.update(range(first, first + length))
+    assert len(ranges) == len(numbers)
+    assert (ranges.first, ranges.last) == (min(numbers, default=None), max(numbers, default=None))
+    assert all((number in ranges) == (number in numbers) for number in range(-1, 75))
+    assert ranges.from_on(20) == sum(number >= 20 for number in numbers)
+    pairs = list(ranges.pieces())
+    assert all(after[0] > before[1] + 1 for before, after in itertools.pairwise(pairs))
+
+
+def test_ranges_in_too_many_pieces_forget_the_lowest_and_the_sum_begins_behind() -> None:
+    frames = RunFrames("a")
+    for sequence in range(0, 2 * MOST_PIECES + 20, 2):
+        frames.counted.add(sequence, sequence)
+        frames.missing.add(sequence + 1, sequence + 1)
+    account = frames.account()
+    assert account is not None
+    assert account.first > 0
+    assert account.difference == 0
+    assert account.counted + account.missing == account.through - account.first + 1
+
+
+def test_frames_with_every_fate_come_out_even_in_any_order_and_however_often_told() -> None:
+    told = [
+        counted(3), counted(1), counted(0), counted(1),
+        FramesMissing(**common(4), last_sequence=6, reason="dropped"),
+        FramesMissing(**common(5), last_sequence=6, reason="dropped"),
+        FramesMissing(**common(2), last_sequence=2, reason="dead-lettered"),
+    ]  # fmt: skip
+    camera = fed(*told)
+    camera.run("a").published(9)
+    account = camera.runs["a"].account()
+    assert account is not None
+    assert (account.first, account.through, account.published) == (0, 6, 10)
+    assert (account.counted, account.missing, account.dead_lettered) == (3, 3, 1)
+    assert (account.waiting, account.difference) == (3, 0)
+
+
+def test_a_frame_of_which_nobody_speaks_is_the_difference() -> None:
+    account = fed(counted(0), counted(1), counted(4)).runs["a"].account()
+    assert account is not None
+    assert account.difference == 2
+
+
+def test_a_page_started_late_sums_from_what_it_heard_first() -> None:
+    account = fed(counted(700), counted(701)).runs["a"].account()
+    assert account is not None
+    assert (account.first, account.published, account.difference) == (700, 2, 0)
+    assert RunFrames("b").account() is None
+
+
+def test_repeated_events_are_taken_once_and_each_stage_is_its_own() -> None:
+    divided = {
+        **common(3), "track_id": 5, "class_name": "red", "centroid_px": (1, 1), "box_px": (0, 0, 2, 2),
+        "daughter_ids": (6, 7),
+    }  # fmt: skip
+    first, then = CellDivided(**divided, certainty="provisional"), CellDivided(**divided)
+    camera = fed(first, first, then, then)
+    assert [event.certainty for event in camera.events] == ["provisional", "confirmed"]
+
+
+def test_alerts_are_active_until_cleared() -> None:
+    raised = AlertRaised(**common(3), rule="crowded", reason="cells 99 > 80")
+    camera = fed(raised)
+    assert list(camera.active_alerts) == ["crowded"]
+    camera.add_event(AlertCleared(**common(9), rule="crowded", reason="cells 70"), 0.0)
+    assert not camera.active_alerts
+    assert [(past.raised.sequence, past.cleared.sequence) for past in camera.past_alerts] == [(3, 9)]
+
+
+def test_quality_is_what_the_last_frame_says_and_why() -> None:
+    camera = fed(QualityChanged(**common(1), flags=("blurred",), previous=(), explanation="sharpness -4"))
+    assert (camera.quality, camera.quality_why) == (("blurred",), "sharpness -4")
+    camera.add_event(counted(2), 0.0)
+    assert camera.quality == ()
+
+
+def test_open_windows_are_replaced_and_closed_ones_kept() -> None:
+    def window(sequence: int, final: bool) -> WindowClosed:
+        bounds = {"window": "minute", "window_start_ns": NOW_NS, "window_end_ns": NOW_NS + 60 * SECOND_NS}
+        return WindowClosed(**common(sequence), **bounds, final=final, complete=True, frames=sequence)
+
+    camera = fed(window(1, False), window(2, False), window(3, True), window(3, True))
+    assert camera.current_windows["minute"].frames == 2
+    assert [one.frames for one in camera.windows] == [3]
+
+
+def test_the_picture_shown_is_the_newest_whose_cells_are_known() -> None:
+    model = LiveModel()
+    for sequence in range(3):
+        model.take(frame(sequence), sequence / 5, NOW_NS)
+    assert model.look("scope-1", lambda camera: camera.shown_picture(0.4).sequence) == 2  # type: ignore[union-attr]
+    model.take(record("tracks", encode_tracks(tracks(1), ("red",))), 0.4, NOW_NS)
+    assert model.look("scope-1", lambda camera: camera.shown_picture(0.4).sequence) == 1  # type: ignore[union-attr]
+    late_s = 0.4 + 2 * CELLS_WAIT_S
+    model.take(frame(20), late_s, NOW_NS)
+    assert model.look("scope-1", lambda camera: camera.shown_picture(late_s).sequence) == 20  # type: ignore[union-attr]
+
+
+def test_pictures_are_bounded_in_bytes() -> None:
+    model = LiveModel()
+    for sequence in range(5):
+        model.take(frame(sequence, data=bytes(KEPT_PICTURE_BYTES // 2)), 0.0, NOW_NS)
+    kept = model.look("scope-1", lambda camera: [one.sequence for one in camera.pictures])
+    assert kept == [3, 4]
+
+
+def test_a_camera_is_stale_after_its_own_measure_of_time() -> None:
+    camera = CameraLive("scope-1")
+    assert camera.stale_since_s(100.0) is None
+    camera.arrivals_s.extend([0.0, 0.2, 0.4])
+    assert camera.stale_since_s(3.3) is None
+    assert camera.stale_since_s(3.5) == 0.4
+    slow = CameraLive("scope-2")
+    slow.arrivals_s.extend([0.0, 60.0, 120.0])
+    assert slow.stale_since_s(300.0) is None
+    assert slow.stale_since_s(421.0) == 120.0
+
+
+def test_frames_that_nobody_counts_are_told_apart_from_a_silent_camera() -> None:
+    camera = CameraLive("scope-1")
+    camera.arrivals_s.extend([i / 5 for i in range(50)])
+    assert camera.uncounted_since_s(9.9) is not None
+    camera.counted_s = 9.5
+    assert camera.uncounted_since_s(9.9) is None
+    assert camera.uncounted_since_s(60.0) is None
+    assert camera.stale_since_s(60.0) is not None
+
+
+def test_what_lay_there_before_is_as_old_as_it_says() -> None:
+    model = LiveModel()
+    old = Taken(
+        "counts", 0, 0, b"scope-1", encode_event(counted(0)), [], NOW_NS // 10**6 - 60_000, live=False
+    )
+    model.take(old, 100.0, NOW_NS)
+    with model.reading() as cameras:
+        camera = cameras["scope-1"]
+        assert camera.stale_since_s(100.0) == pytest.approx(40.0)
+        assert camera.view.latency_ms(100.0) is None
+        assert camera.view.rate_hz(100.0) == 0.0
+
+
+def test_a_cameras_own_word_of_missing_frames_counts_as_published() -> None:
+    missing = FramesMissing(**common(4), last_sequence=6, reason="dropped")
+    taken = Taken("frames", 0, 0, b"scope-1", encode_bare(missing), missing_headers(missing), None)
+    model = LiveModel()
+    model.take(taken, 0.0, NOW_NS)
+    assert model.look("scope-1", lambda camera: camera.runs["a"].published_last) == 6
+
+
+def encode_bare(event: FramesMissing) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(event)
+
+
+@pytest.mark.parametrize("topic", ["frames", "tracks", "detections", "counts", "events", "alerts", "windows"])
+def test_what_cannot_be_read_changes_nothing(topic: TopicName) -> None:
+    model = LiveModel()
+    model.take(record(topic, b"\xff nonsense"), 0.0, NOW_NS)
+    with model.reading() as cameras:
+        assert not cameras
+
+
+def test_dead_letters_are_noted_with_their_reason() -> None:
+    model = LiveModel()
+    headers = [("streamcount.reason", b"undecodable"), ("__connect.errors.exception.message", b"no JPEG")]
+    model.take(Taken("dead-letters", 2, 7, b"scope-1", b"?", headers, 5), 0.0, NOW_NS)
+    model.take(Taken("dead-letters", 2, 8, None, b"?", [("x", b"\xff")], 5), 0.0, NOW_NS)
+    note = model.look("scope-1", lambda camera: camera.dead_letters[0])
+    assert note is not None
+    assert (note.partition, note.offset, note.reason, note.message) == (2, 7, "undecodable", "no JPEG")
+    assert model.look("?", lambda camera: camera.dead_letters[0].reason) == "bad-headers"
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    model = LiveModel()
+    for number in range(MOST_CAMERAS + 5):
+        event = CountsUpdated(
+            **common(0, camera_id=f"c{number}"), counts={}, total=0, confirmed_tracks=0, cells_seen=0
+        )
+        model.take(record("counts", encode_event(event)), 0.0, NOW_NS)
+    with model.reading() as cameras:
+        assert len(cameras) == MOST_CAMERAS
+    assert model.unreadable == 5
+
+
+def test_messages_are_numbered_for_whoever_follows() -> None:
+    model = LiveModel()
+    model.take(record("counts", encode_event(counted(0))), 0.0, NOW_NS)
+    missing = FramesMissing(**common(1), last_sequence=1, reason="dropped")
+    model.take(record("events", encode_event(missing)), 0.0, NOW_NS)
+    assert model.messages_after(0) == [(1, missing)]
+    assert model.messages_after(model.last_message) == []
+
+
+def test_cells_in_view_have_their_frames_place_age_and_probability() -> None:
+    status = (TrackStatus.CONFIRMED, TrackStatus.ENDED, TrackStatus.TENTATIVE)
+    value = encode_tracks(tracks(10, status), ("red", "white"))
+    assert peek(value) == ("a", 10)
+    view = cells_view(value, encode_detections(detections(10, 3)))
+    assert (view.width_px, view.height_px, view.sequence) == (64, 48, 10)
+    assert (view.ids, view.confirmed, view.ages_s) == ([1, 3], [True, False], [2.0, 2.0])
+    assert view.boxes_px[0] == (1.0, 2.0, 11.0, 22.3)
+    assert view.probabilities == [0.75, 0.75]
+    assert cells_view(value, None).probabilities == [None, None]
+
+
+def test_the_model_is_known_from_detections_and_missing_frames_are_about_no_picture() -> None:
+    value = encode_detections(detections(4))
+    assert peek(value) == ("a", 4)
+    found = model_of(value)
+    assert found is not None
+    assert (found[0].name, found[1]) == ("blood-smear", 0.5)
+    missing = encode_detections(FramesMissing(**common(4), last_sequence=6, reason="dropped"))
+    assert peek(missing) is None
+    assert model_of(None) is None
