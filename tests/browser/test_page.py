@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from streamcount.types import AlertCleared, AlertRaised, Figure, WindowClosed
@@ -138,6 +140,25 @@ def test_alerts_and_windows_are_told_with_their_figures(
     page.locator('table[aria-label="Windows"] td', has_text="45.5 – 49").wait_for()
     keep(page, screenshots, "windows")
     assert not page.faults
+
+
+def test_the_stream_tells_events_as_they_come_and_goes_on_where_it_was(running: Running) -> None:
+    url = f"{running.url}/api/v1/stream"
+
+    def follow(headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        with httpx.stream("GET", url, headers=headers, timeout=90) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            lines = (line.partition(": ") for line in answer.iter_lines())
+            told = {}
+            for name, _, value in lines:
+                told[name] = value
+                if "data" in told:
+                    return int(told["id"]), json.loads(told["data"])
+        raise AssertionError("the stream ended")
+
+    number, event = follow({})
+    assert event["camera_id"] in ("scope-1", "scope-2")
+    assert follow({"last-event-id": str(number - 1)}) == (number, event)
 
 
 def test_dark_is_remembered(page: Any, running: Running) -> None:
