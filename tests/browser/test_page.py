@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from streamcount.types import AlertCleared, AlertRaised, Figure, WindowClosed
+from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.integration.service import kill_group
 
@@ -90,6 +95,70 @@ def test_health_sums_each_cameras_frames(page: Any, running: Running, screenshot
     )
     assert not page.locator(".bad-figure.number").count()
     keep(page, screenshots, "health")
+
+
+def test_alerts_and_windows_are_told_with_their_figures(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    now_ns = time.time_ns()
+    common = {"camera_id": "scope-2", "run_id": "told", "happened_at_ns": now_ns, "decided_at_ns": now_ns}
+    hostile = "<img src=x onerror=alert(1)> cells 48 > 40"
+    raised = AlertRaised(
+        **common,
+        sequence=3,
+        rule="crowded",
+        reason=hostile,
+        severity="critical",
+        figure="cells",
+        value=48.0,
+        limit=40.0,
+    )
+    figure = Figure(name="cells", value=47.25, low=45.5, high=49.0)
+    bounds = {"window": "minute", "window_start_ns": now_ns - 60 * 10**9, "window_end_ns": now_ns}
+    window = WindowClosed(
+        **common, **bounds, sequence=3, final=True, complete=True, frames=120, figures=(figure,)
+    )
+    with running.service.producer() as producer:
+        for topic, event in (("alerts", raised), ("windows", window)):
+            producer.send(running.service.settings.topics.name(topic), encode_event(event), b"scope-2").get(
+                30
+            )
+        page.goto(f"{running.url}/alerts")
+        active = page.locator('table[aria-label="Active alerts"]')
+        active.locator("td", has_text="crowded").wait_for()
+        assert hostile in active.inner_text()
+        keep(page, screenshots, "alerts")
+        open_wall(page, running)
+        tile(page, "scope-2").locator(".chip.critical", has_text="alert: crowded").wait_for()
+        cleared = AlertCleared(**common, sequence=9, rule="crowded", raised_at_ns=now_ns, reason="cells 39")
+        producer.send(running.service.settings.topics.name("alerts"), encode_event(cleared), b"scope-2").get(
+            30
+        )
+    page.goto(f"{running.url}/alerts")
+    page.locator('table[aria-label="Past alerts"] td', has_text="cells 39").wait_for()
+    page.goto(f"{running.url}/camera/scope-2")
+    page.locator('table[aria-label="Windows"] td', has_text="45.5 – 49").wait_for()
+    keep(page, screenshots, "windows")
+    assert not page.faults
+
+
+def test_the_stream_tells_events_as_they_come_and_goes_on_where_it_was(running: Running) -> None:
+    url = f"{running.url}/api/v1/stream"
+
+    def follow(headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        with httpx.stream("GET", url, headers=headers, timeout=90) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            lines = (line.partition(": ") for line in answer.iter_lines())
+            told = {}
+            for name, _, value in lines:
+                told[name] = value
+                if "data" in told:
+                    return int(told["id"]), json.loads(told["data"])
+        raise AssertionError("the stream ended")
+
+    number, event = follow({})
+    assert event["camera_id"] in ("scope-1", "scope-2")
+    assert follow({"last-event-id": str(number - 1)}) == (number, event)
 
 
 def test_dark_is_remembered(page: Any, running: Running) -> None:

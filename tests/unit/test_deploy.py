@@ -35,7 +35,7 @@ def published_ports(text: str) -> list[str]:
 
 def test_compose_accepts_the_file():
     out = run(tool("docker-compose", "docker-compose"), "-f", "docker-compose.yml", "config")
-    for service in ("kafka", "topics", "worker", "camera-1", "camera-2", "prometheus"):
+    for service in ("kafka", "topics", "worker", "camera-1", "camera-2", "prometheus", "grafana"):
         assert f"\n  {service}:" in out
 
 
@@ -51,7 +51,8 @@ def test_prometheus_accepts_the_configuration_and_the_rules_fire_as_meant():
     assert "SUCCESS" in run(promtool, "test", "rules", str(DEPLOY / "rules.test.yml"))
 
 
-def test_the_rules_speak_of_metrics_that_exist():
+@pytest.mark.parametrize("file", ["rules.yml", "grafana/streamcount.json"])
+def test_rules_and_dashboard_speak_of_metrics_that_exist(file: str):
     from prometheus_client import CollectorRegistry
 
     from streamcount.service.camera.metrics import CameraMetrics
@@ -68,9 +69,17 @@ def test_the_rules_speak_of_metrics_that_exist():
         "info": ("_info",),
     }
     known = {family.name + ending for family in families for ending in endings[family.type]}
-    used = set(re.findall(r"streamcount_\w+", (DEPLOY / "rules.yml").read_text("utf-8")))
+    used = set(re.findall(r"streamcount_\w+", (DEPLOY / file).read_text("utf-8")))
     assert len(used) >= 4
     assert used <= known
+
+
+def test_the_dashboard_asks_the_data_source_that_is_provided():
+    board = json.loads((DEPLOY / "grafana" / "streamcount.json").read_text("utf-8"))
+    uids = {panel["datasource"]["uid"] for panel in board["panels"]}
+    assert [f"uid: {uid}" in (DEPLOY / "grafana" / "datasource.yml").read_text("utf-8") for uid in uids] == [
+        True
+    ]
 
 
 def test_the_container_s_configuration_is_right_and_reaches_prometheus():

@@ -9,17 +9,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from streamcount.config import Settings
 from streamcount.errors import FrameError
-from streamcount.service.dashboard.camera import CameraLive, Picture
-from streamcount.service.dashboard.cells import cells_view, model_of
+from streamcount.service.dashboard.camera import CameraLive, CountPoint, DeadLetterNote, Picture
+from streamcount.service.dashboard.cells import CellsView, cells_view, model_of
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.pictures import ScaledPictures
-from streamcount.service.dashboard.views import clocks, event_row, summary
+from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 LONGEST = 2**63 - 1
@@ -33,6 +33,38 @@ class Problem(BaseModel):
     """Why a request was not served."""
 
     detail: str = Field(description="what is wrong, in words")
+
+
+class Cells(msgspec.Struct, frozen=True, kw_only=True):
+    """The cells of a picture with the model that found them; `cells` is null where they are not known.
+
+    captured_at_ms: wall time. confluence: share of the frame that is cell, in [0, 1].
+    """
+
+    run: str
+    sequence: int
+    captured_at_ms: int
+    cells: CellsView | None
+    model: str | None
+    confluence: float | None
+
+
+class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera, and which of its frames could not be counted."""
+
+    camera_id: str
+    summary: CameraSummary
+    dead_letters: list[DeadLetterNote]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether what is shown can be trusted. trouble: what is wrong with Kafka, or "". lag: frames not committed."""
+
+    kafka: str
+    trouble: str
+    lag: int | None
+    unreadable_records: int
+    cameras: list[CameraHealth]
 
 
 class Dashboard:
@@ -49,10 +81,8 @@ class Dashboard:
         return self.model.look(camera_id, lambda camera: camera.shown_picture(clocks()[0]))
 
 
-class JsonBytes(Response):
+class JsonBytes(JSONResponse):
     """JSON by msgspec: rows of many cells take FastAPI's own encoder ten times as long."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return content if isinstance(content, bytes) else msgspec.json.encode(content)
@@ -73,11 +103,36 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     _add_pictures(router, dashboard)
     _add_stream(router, dashboard)
     api.include_router(router)
+    _describe(api)
     return api
 
 
+# What the answers are; rows of events are described by the schemas of the topics.
+ANSWERS: dict[str, Any] = {
+    "/cameras": list[CameraSummary],
+    "/cameras/{camera_id}": CameraSummary,
+    "/cameras/{camera_id}/counts": list[CountPoint],
+    "/cameras/{camera_id}/events": list[dict[str, Any]],
+    "/cameras/{camera_id}/windows": list[dict[str, Any]],
+    "/cameras/{camera_id}/cells": Cells,
+    "/alerts": list[dict[str, Any]],
+    "/health": Health,
+}
+
+
+def _describe(api: FastAPI) -> None:
+    """Puts into the OpenAPI document what the answers are, from the structs that they are made of."""
+    document = api.openapi()
+    template = "#/components/schemas/{name}"
+    schemas, components = msgspec.json.schema_components(ANSWERS.values(), ref_template=template)
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    for path, schema in zip(ANSWERS, schemas, strict=True):
+        answer = document["paths"][f"/api/v1{path}"]["get"]["responses"]["200"]
+        answer["content"] = {"application/json": {"schema": schema}}
+
+
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "no such camera or picture"}
+    404: {"model": Problem, "description": "no such camera or picture, or none that can be read"}
 }
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -129,10 +184,6 @@ def _add_pictures(router: APIRouter, dashboard: Dashboard) -> None:
     responses: dict[int | str, dict[str, Any]] = {
         200: {"content": {"image/jpeg": {}}},
         **NOT_FOUND,
-        422: {
-            "model": Problem,
-            "description": "a parameter is wrong, or the frame is no picture that can be read",
-        },
     }
 
     @router.get("/cameras/{camera_id}/picture", summary="A picture as JPEG", responses=responses)
@@ -152,23 +203,25 @@ def _add_pictures(router: APIRouter, dashboard: Dashboard) -> None:
         try:
             data = await run_in_threadpool(dashboard.pictures.jpeg, camera_id, found, width)
         except FrameError as error:
-            raise HTTPException(422, f"the frame cannot be shown: {error}") from error
+            raise HTTPException(404, f"the frame cannot be shown: {error}") from error
         return Response(
             data, media_type="image/jpeg", headers={**NO_STORE, "X-Sequence": str(found.sequence)}
         )
 
     @router.get(
-        "/cameras/{camera_id}/cells", summary="The cells of the picture shown now", responses=NOT_FOUND
+        "/cameras/{camera_id}/cells",
+        summary="The cells of the picture shown now",
+        responses={**NOT_FOUND, 204: {"description": "the picture is the one that is known already"}},
     )
     async def cells(
         camera_id: CameraId,
         after: Annotated[str, Query(max_length=100, description="RUN/SEQUENCE that is known already")] = "",
-    ) -> JsonBytes:
+    ) -> Response:
         shown = dashboard.shown(camera_id)
         if shown is None:
             raise HTTPException(404, "there is no picture of this camera")
         if after == f"{shown.run_id}/{shown.sequence}":
-            return JsonBytes({"unchanged": True})
+            return Response(status_code=204, headers=NO_STORE)
         return JsonBytes(await run_in_threadpool(shown_cells, dashboard, camera_id, shown))
 
 
@@ -204,8 +257,8 @@ async def _messages(dashboard: Dashboard, request: Request, last: int) -> AsyncI
         await asyncio.sleep(STREAM_EVERY_S)
 
 
-def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> dict[str, Any]:
-    """The cells of a picture with the model that found them; `cells` is null where they are not known."""
+def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> Cells:
+    """The cells of a picture, of what is kept of tracks and detections."""
     key = (shown.run_id, shown.sequence)
     records = dashboard.model.look(camera_id, lambda one: (one.tracks.get(key), one.detections.get(key)))
     tracks, detections = records or (None, None)
@@ -214,14 +267,14 @@ def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> dict[st
         model = model_of(detections)
     except FrameError:
         cells, model = None, None
-    return {
-        "run": shown.run_id,
-        "sequence": shown.sequence,
-        "captured_at_ms": shown.captured_at_ms,
-        "cells": cells,
-        "model": None if model is None else model[0].name,
-        "confluence": None if model is None else model[1],
-    }
+    return Cells(
+        run=shown.run_id,
+        sequence=shown.sequence,
+        captured_at_ms=shown.captured_at_ms,
+        cells=cells,
+        model=None if model is None else model[0].name,
+        confluence=None if model is None else model[1],
+    )
 
 
 def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:
@@ -234,24 +287,24 @@ def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:
     ]
 
 
-def health_of(dashboard: Dashboard) -> dict[str, Any]:
+def health_of(dashboard: Dashboard) -> Health:
     """Whether what is shown can be trusted, and what is not well."""
     with dashboard.model.reading() as found:
         cameras = [
-            {
-                "camera_id": camera.camera_id,
-                "summary": summary(camera, *clocks()),
-                "dead_letters": list(camera.dead_letters),
-            }
+            CameraHealth(
+                camera_id=camera.camera_id,
+                summary=summary(camera, *clocks()),
+                dead_letters=list(camera.dead_letters),
+            )
             for camera in found.values()
         ]
-    return {
-        "kafka": dashboard.feed.address,
-        "trouble": dashboard.feed.trouble,
-        "lag": dashboard.feed.lag.lag,
-        "unreadable_records": dashboard.model.unreadable,
-        "cameras": cameras,
-    }
+    return Health(
+        kafka=dashboard.feed.address,
+        trouble=dashboard.feed.trouble,
+        lag=dashboard.feed.lag.lag,
+        unreadable_records=dashboard.model.unreadable,
+        cameras=cameras,
+    )
 
 
 def _look(dashboard: Dashboard, camera_id: str, what: Callable[[CameraLive], Any]) -> Any:

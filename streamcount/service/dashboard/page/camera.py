@@ -235,6 +235,9 @@ def _words(key: str, value: object) -> str:
     name = key.replace("_", " ")
     if value is True:
         return name
+    if key.endswith("_ns") and isinstance(value, int):
+        # A moment since 1970, or else a length of time.
+        return f"{name[:-3]} {parts.clock(value) if key.endswith('_at_ns') else f'{value / 1e9:.1f} s'}"
     return f"{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
 
 

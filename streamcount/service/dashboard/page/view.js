@@ -53,8 +53,8 @@ export default {
       const base = `/api/v1/cameras/${encodeURIComponent(this.camera)}`;
       const answer = await fetch(`${base}/cells?after=${encodeURIComponent(this.known)}`, { cache: "no-store" });
       if (!answer.ok) throw new Error(answer.status);
+      if (answer.status === 204) return;
       const shown = await answer.json();
-      if (shown.unchanged) return;
       const width = Math.round(this.$refs.box.clientWidth * Math.min(2, window.devicePixelRatio || 1));
       const wanted = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&width=${Math.max(16, Math.min(1920, width))}`;
       const got = await fetch(`${base}/picture?${wanted}`, { cache: "no-store" });

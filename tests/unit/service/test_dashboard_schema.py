@@ -1,0 +1,50 @@
+"""The API against its own OpenAPI document, asked with whatever schemathesis thinks of."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from streamcount.config import Settings
+from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.types import CountsUpdated, FrameMetadata
+from streamcount.wire import encode_event
+from streamcount.wire.cloudevents import frame_headers
+
+
+def _schema() -> Any:
+    configuration, model = Settings(), LiveModel()
+    now_ns = time.time_ns()
+    # Names are tried from the shortest on, and so this camera is found.
+    metadata = FrameMetadata(camera_id="0", run_id="0", sequence=0, acquired_at_ns=now_ns)
+    times = {"happened_at_ns": now_ns, "decided_at_ns": now_ns}
+    counted = CountsUpdated(
+        camera_id="0",
+        run_id="0",
+        sequence=0,
+        **times,
+        counts={"red": 1},
+        total=1,
+        confirmed_tracks=1,
+        cells_seen=1,
+    )
+    headers = frame_headers(metadata, "image/jpeg")
+    model.take(Taken("frames", 0, 0, b"0", b"no JPEG", headers, now_ns // 10**6), time.monotonic(), now_ns)
+    model.take(
+        Taken("counts", 0, 0, b"0", encode_event(counted), [], now_ns // 10**6), time.monotonic(), now_ns
+    )
+    model.take(Taken("dead-letters", 0, 0, b"0", b"", [], now_ns // 10**6), time.monotonic(), now_ns)
+    api = make_api(Dashboard(configuration, Feed(configuration, model), model))
+    # The stream has no end, and is tested by itself.
+    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", api).exclude(path="/api/v1/stream")
+
+
+@_schema().parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_as_described_and_none_is_a_fault(case: Any) -> None:
+    case.call_and_validate()
