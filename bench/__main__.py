@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from bench import abnormal, imports, intervals, kafka_path, models, page, quality, sinks, stages, tracking
+from bench import (
+    abnormal,
+    figures,
+    imports,
+    intervals,
+    kafka_path,
+    models,
+    page,
+    quality,
+    sinks,
+    stages,
+    tracking,
+)
 
 PARTS = {
     "imports": imports.run,
@@ -15,6 +27,7 @@ PARTS = {
     "quality": quality.run,
     "intervals": intervals.run,
     "abnormal": abnormal.run,
+    "figures": figures.run,
     "sinks": sinks.run,
     "kafka": kafka_path.run,
     "page": page.run,

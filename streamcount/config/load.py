@@ -72,8 +72,9 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object)
         near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"unknown key {key!r}; {hint}"
-    if kind == "missing":
-        return f"{key!r} is missing; add it"
+    if kind in ("missing", "union_tag_not_found"):
+        needed = key if kind == "missing" else f"{key}.kind"
+        return f"{needed!r} is missing; add it"
     message = message.removeprefix("Value error, ")
     if isinstance(value, str):
         return f"{key!r} = {redacted(value)!r}: {message}"
