@@ -29,7 +29,7 @@ class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     """N cells of one frame in columns, cell i being entry i of each.
 
     width_px, height_px: the frame's. boxes_px: half-open (y0, x0, y1, x1), one decimal. class_ids: into class_names,
-    what this frame's detection says, as the counts do; where the detections are no longer kept, as believed_class_ids,
+    what this frame's detection says, as the counts do; where detections are no longer kept, as believed_class_ids,
     the class over the cell's whole life.
     confirmed: whether the cell is followed for certain. ages_s: since it was first seen, in acquisition time.
     probabilities: of the class that this frame's detection says, where the detections are still kept, else null.
