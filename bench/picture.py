@@ -36,7 +36,7 @@ def main(images: str, output: str) -> None:
             with sync_playwright() as driver:
                 flags = ["--no-sandbox"] if os.geteuid() == 0 else []
                 browser = driver.chromium.launch(executable_path=chromium, args=flags)
-                page = browser.new_page(viewport={"width": 900, "height": 560}, device_scale_factor=1.5)
+                page = browser.new_page(viewport={"width": 900, "height": 610}, device_scale_factor=1.5)
                 page.goto(url)
                 page.wait_for_function(READY, timeout=PATIENCE_S * 1000)
                 time.sleep(SETTLED_S)

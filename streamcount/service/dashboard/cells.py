@@ -28,7 +28,9 @@ class _Peek(msgspec.Struct, frozen=True):
 class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     """N cells of one frame in columns, cell i being entry i of each.
 
-    width_px, height_px: the frame's. boxes_px: half-open (y0, x0, y1, x1), one decimal. class_ids: into class_names.
+    width_px, height_px: the frame's. boxes_px: half-open (y0, x0, y1, x1), one decimal. class_ids: into class_names,
+    what this frame's detection says, as the counts do; where detections are no longer kept, as believed_class_ids,
+    the class over the cell's whole life.
     confirmed: whether the cell is followed for certain. ages_s: since it was first seen, in acquisition time.
     probabilities: of the class that this frame's detection says, where the detections are still kept, else null.
     """
@@ -43,6 +45,7 @@ class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     parents: list[int]
     generations: list[int]
     class_ids: list[int]
+    believed_class_ids: list[int]
     confirmed: list[bool]
     boxes_px: list[tuple[float, float, float, float]]
     ages_s: list[float]
@@ -69,6 +72,9 @@ def cells_view(tracks_record: bytes, detections_record: bytes | None) -> CellsVi
     tracks = record.tracks
     shown = np.flatnonzero(np.isin(tracks.status, SHOWN) & (tracks.detection_rows >= 0))
     acquired_at_ns = tracks.metadata.acquired_at_ns
+    detections = _seen(tracks, shown, _detections(detections_record))
+    believed = tracks.class_ids[shown].tolist()
+    rows = tracks.detection_rows[shown]
     boxes = np.round(tracks.boxes_px[shown].astype(float), 1).tolist()
     return CellsView(
         run_id=tracks.metadata.run_id,
@@ -80,12 +86,17 @@ def cells_view(tracks_record: bytes, detections_record: bytes | None) -> CellsVi
         ids=tracks.track_ids[shown].tolist(),
         parents=tracks.parent_ids[shown].tolist(),
         generations=tracks.generations[shown].tolist(),
-        class_ids=tracks.class_ids[shown].tolist(),
+        class_ids=believed if detections is None else detections.class_ids[rows].tolist(),
+        believed_class_ids=believed,
         confirmed=(tracks.status[shown] != TrackStatus.TENTATIVE).tolist(),
         boxes_px=[tuple(box) for box in boxes],
         ages_s=np.round((acquired_at_ns - tracks.first_seen_ns[shown]) / 1e9, 1).tolist(),
         areas_px=np.round(tracks.areas_px[shown].astype(float), 1).tolist(),
-        probabilities=_probabilities(tracks, shown, _detections(detections_record)),
+        probabilities=(
+            [None] * len(rows)
+            if detections is None
+            else np.round(detections.scores[rows].astype(float), 3).tolist()
+        ),
     )
 
 
@@ -102,9 +113,8 @@ def _detections(record: bytes | None) -> Detections | None:
     return found if isinstance(found, Detections) else None
 
 
-def _probabilities(tracks: Tracks, shown: Any, detections: Detections | None) -> list[float | None]:
+def _seen(tracks: Tracks, shown: Any, detections: Detections | None) -> Detections | None:
+    """The detections, where they are the ones that the tracks' rows count through."""
     rows = tracks.detection_rows[shown]
-    if detections is None or (len(rows) and rows.max() >= len(detections)):
-        return [None] * len(rows)
-    found: list[float | None] = np.round(detections.scores[rows].astype(float), 3).tolist()
-    return found
+    known = detections is not None and (not len(rows) or rows.max() < len(detections))
+    return detections if known else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -328,6 +329,15 @@ def test_cells_in_view_have_their_frames_place_age_and_probability() -> None:
     assert view.boxes_px[0] == (1.0, 2.0, 11.0, 22.3)
     assert view.probabilities == [0.75, 0.75]
     assert cells_view(value, None).probabilities == [None, None]
+
+
+def test_a_cell_is_drawn_as_it_is_counted_and_what_it_is_believed_to_be_is_told_beside() -> None:
+    seen = msgspec.structs.replace(
+        detections(10), class_probabilities=np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
+    )
+    view = cells_view(encode_tracks(tracks(10), ("red", "white")), encode_detections(seen))
+    assert (view.class_ids, view.believed_class_ids) == ([1, 0], [0, 0])
+    assert cells_view(encode_tracks(tracks(10), ("red", "white")), None).class_ids == [0, 0]
 
 
 def test_the_model_is_known_from_detections_and_missing_frames_are_about_no_picture() -> None:

@@ -140,8 +140,9 @@ class CameraPage:
             rows = [
                 ["id", cell["id"]],
                 ["now", certain if cell["in_view"] else "no longer in view"],
-                ["class", cell["class_name"]],
+                ["class in this frame", cell["class_name"] or "–"],
                 ["probability", _or_dash(cell["probability"], "{:.2f}")],
+                ["class so far", cell["believed"] or "–"],
                 ["age", _or_dash(cell["age_s"], "{:.1f} s")],
                 ["area", _or_dash(cell["area_px"], "{:.0f} px²")],
                 ["mother", cell["parent"] or "none known"],

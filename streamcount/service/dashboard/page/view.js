@@ -167,7 +167,7 @@ export default {
       const of = (column) => (i < 0 ? null : this.cells[column][i]);
       this.$emit("cell", {
         id: this.selected, in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
-        probability: of("probabilities"), age_s: of("ages_s"), parent: of("parents"), generation: of("generations"),
+        believed: i < 0 ? "" : this.cells.class_names[of("believed_class_ids")], probability: of("probabilities"), age_s: of("ages_s"), parent: of("parents"), generation: of("generations"),
         area_px: of("areas_px"), confirmed: of("confirmed"),
       });
     },
