@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -72,6 +73,8 @@ class PlacesMap:
         self._starts = np.cumsum([0, *lengths[:-1]]) if lengths else np.empty(0, np.intp)
         outlines = [upward(zone.outline) for zone in self.zones]
         self._edges: Float64Array = np.concatenate(outlines) if outlines else np.empty((0, 2, 2))
+        # Each frame asks, and the shape hardly ever changes.
+        self._areas_px = lru_cache(maxsize=4)(self._clipped_areas)
         self.fingerprint = _fingerprint(self)
 
     @property
@@ -111,10 +114,10 @@ class PlacesMap:
         return signed_crossings(*ends, self.lines[line].points_px + OFF_GRID_PX)
 
     def areas_px(self, image_shape: tuple[int, int]) -> Float64Array:
-        """(Z,) area of each zone within an image of (height, width), square pixels; 0 outside it.
+        """(Z,) area of each zone within an image of (height, width), square pixels; 0 outside it."""
+        return self._areas_px(image_shape)
 
-        Meant to be asked once a window, not once a frame.
-        """
+    def _clipped_areas(self, image_shape: tuple[int, int]) -> Float64Array:
         return np.array([clipped_area(zone.points_px, image_shape) for zone in self.zones], np.float64)
 
     def _px(self, key: str, config: ZoneConfig | LineConfig) -> Float64Array:
