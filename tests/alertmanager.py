@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,18 @@ receivers: [{name: nobody}]
 """
 
 
+@contextmanager
 def running_alertmanager(folder: Path) -> Iterator[Alertmanager]:
-    """A started one, for a fixture to yield from. Skips the test where there is none to start."""
+    """A started one, ended however the test ends. Skips the test where there is none to start."""
     program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
     if program is None:
         pytest.skip("there is no Alertmanager on this machine; Debian's package is prometheus-alertmanager")
     server = Alertmanager(program, folder)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 class Alertmanager:

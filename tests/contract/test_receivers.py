@@ -176,7 +176,8 @@ def test_foolish_mail_settings_are_refused(keys, words):
 
 @pytest.fixture
 def alertmanager(tmp_path) -> Iterator[Alertmanager]:
-    yield from running_alertmanager(tmp_path)
+    with running_alertmanager(tmp_path) as server:
+        yield server
 
 
 def to_alertmanager(server: Alertmanager, folder: Path, **more: object) -> AlertmanagerSink:

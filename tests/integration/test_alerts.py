@@ -209,34 +209,32 @@ topics = ["alerts"]
 
 
 def test_alertmanager_knows_what_is_active_after_both_were_killed(broker, tmp_path):
-    servers = running_alertmanager(tmp_path)
-    server = next(servers)
-    text = f"""
+    with running_alertmanager(tmp_path) as server:
+        text = f"""
 [sinks.am]
 kind = "alertmanager"
 url = "{server.url}"
 resend_s = 1
 path = "{tmp_path / "active.sqlite"}"
 """
-    with service(broker, tmp_path, "alerts-am", text) as running:
-        publish(running, raised(1), raised(2, "few"))
-        process = running.start("sink")
-        until(running, lambda: server.names() == ["crowded", "few"])
-        server.kill()
-        kill_group(process)
-        process.wait()
-        publish(running, cleared(3, 1), raised(4, "many"))
-        process = running.start("sink")
-        until(running, lambda: "sink am waits" in running.logs())
-        server.start()
-        until(running, lambda: server.names() == ["few", "many"])
-        server.kill()
-        server.start()
-        # Nothing is told any more, and it knows again.
-        until(running, lambda: server.names() == ["few", "many"])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    servers.close()
+        with service(broker, tmp_path, "alerts-am", text) as running:
+            publish(running, raised(1), raised(2, "few"))
+            process = running.start("sink")
+            until(running, lambda: server.names() == ["crowded", "few"])
+            server.kill()
+            kill_group(process)
+            process.wait()
+            publish(running, cleared(3, 1), raised(4, "many"))
+            process = running.start("sink")
+            until(running, lambda: "sink am waits" in running.logs())
+            server.start()
+            until(running, lambda: server.names() == ["few", "many"])
+            server.kill()
+            server.start()
+            # Nothing is told any more, and it knows again.
+            until(running, lambda: server.names() == ["few", "many"])
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
 
 
 def test_alerts_are_listed_and_rules_tried_from_the_topics(broker, tmp_path):

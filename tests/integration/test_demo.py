@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are found in /proc"),
 ]
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 @pytest.fixture(scope="module")
