@@ -32,8 +32,8 @@ class Judgement(NamedTuple):
 def figure_of(rule: WindowRule, closed: WindowClosed) -> Figure | None:
     """What the rule watches in this window; None where the window does not tell it.
 
-    Windows that are cut short, or lack a tenth of their frames, tell only what they know of themselves, unless the
-    rule says `incomplete`: one lost frame in a minute must not keep an alert back.
+    Windows that are cut short, or of which a tenth of the frames is lost or flagged, tell only what they know of
+    themselves, unless the rule says `incomplete`: one lost frame in a minute must not keep an alert back.
     """
     if rule.figure in WINDOW_FIGURES:
         return _of_the_window(rule.figure, closed)
@@ -45,7 +45,7 @@ def figure_of(rule: WindowRule, closed: WindowClosed) -> Figure | None:
 
 
 def _whole_enough(closed: WindowClosed) -> bool:
-    bad = closed.frames_missing + closed.frames_flagged + closed.late_frames
+    bad = closed.frames_missing + closed.frames_flagged
     cut = CUT_SHORT.intersection(closed.reasons)
     return closed.complete or not (cut or bad > MOST_BAD * (closed.frames + closed.frames_missing))
 

@@ -138,18 +138,20 @@ class Pipeline:
         ):
             return state, SKIPPED
         state, events = self._in_run(state, missing.run_id, missing.sequence, missing.happened_at_ns)
-        losses = []
+        losses, spans = list[FramesMissing](), list[FramesMissing]()
         if missing.sequence > state.last_sequence + 1:
             losses.append(_hole(state, missing.sequence - 1, missing.decided_at_ns))
+            # It was over when the declared loss began.
+            spans.append(msgspec.structs.replace(losses[0], decided_at_ns=missing.happened_at_ns))
         first = max(missing.sequence, state.last_sequence + 1)
         losses.append(msgspec.structs.replace(missing, sequence=first))
-        windows = state.windows
-        for loss in losses:
-            windows = lose(windows, loss, self.windows)
         events.extend(losses)
+        for loss in (*spans, losses[-1]):
+            windows, closed = lose(state.windows, loss, self.windows)
+            state, told = self._alerted(msgspec.structs.replace(state, windows=windows), closed)
+            events.extend(told)
         state = msgspec.structs.replace(
             state,
-            windows=windows,
             last_sequence=missing.last_sequence,
             last_acquired_at_ns=missing.decided_at_ns,
             missed_frames=state.missed_frames + missing.last_sequence - state.last_sequence,
@@ -157,7 +159,7 @@ class Pipeline:
         return state, StepResult(events=_with_unique_ids(events))
 
     def finish(self, state: PipelineState) -> tuple[PipelineState, StepResult]:
-        """The run is over: its open windows are told as they stand. For recordings, which have an end."""
+        """The run is over, and takes no more frames: its open windows are told. For recordings, which have an end."""
         state, told = self._run_closed(state)
         return state, StepResult(events=told)
 

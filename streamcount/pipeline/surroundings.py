@@ -16,7 +16,7 @@ def surroundings(
 ) -> Surroundings | None:
     """Which detections, tracks and events lie in which zone; None without zones and lines.
 
-    inside: (M, Z), the tracks. An event lies where its cell was, whatever classes the zone is for.
+    inside: (M, Z), the tracks. An event lies where its cell was, if the zone is for its class.
     """
     if not places.zones and not places.lines:
         return None
@@ -28,6 +28,10 @@ def surroundings(
             np.array([event.centroid_px for event in told], np.float32),
             np.array([event.box_px for event in told], np.float32),
         )
+        names = detections.model.class_names
+        classes = [names.index(event.class_name) for event in told]
+        for column, zone in enumerate(places.zones):
+            rows[of_cells, column] &= zone.wanted(names)[classes]
     return Surroundings(
         zones=places.zone_names,
         lines=places.line_names,

@@ -90,8 +90,8 @@ def mean_count(
     if weights.size and (weights.min() < 0 or weights.max() > 1):
         raise ValueError(f"a cell is seen in 0 to {frames} frames of {frames}")
     total = float(weights.sum())
-    squares, largest = float(np.square(weights).sum()), float(weights.max()) if total > 0 else 1.0
-    low, high = weighted_poisson_interval(total, squares, largest, level, rule=rule)
+    # One more cell could have stayed throughout.
+    low, high = weighted_poisson_interval(total, float(np.square(weights).sum()), 1.0, level, rule=rule)
     return Estimate(total, float(low), float(high))
 
 

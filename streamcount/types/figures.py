@@ -26,10 +26,12 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "births": FigureMeaning("", "daughters of the divisions"),
     "deaths": FigureMeaning("", "cells that died"),
     "divisions": FigureMeaning("", "cells that divided"),
-    "entries": FigureMeaning("", "cells that came into the field or zone"),
-    "exits": FigureMeaning("", "cells that left the field or zone"),
+    "entries": FigureMeaning("", "cells that came into the field, or into the zone"),
+    "exits": FigureMeaning(
+        "", "cells that left the field; of a zone, those that are in it no more, for any reason"
+    ),
     "lost": FigureMeaning("", "cells that were not found again"),
-    "abnormal": FigureMeaning("", "cells found to be abnormal"),
+    "abnormal": FigureMeaning("", "findings of abnormal cells; a cell may be found for several reasons"),
     "cells_per_mm2": FigureMeaning("1/mm²", "cells on an area"),
     "cells_per_ml": FigureMeaning("1/mL", "cells in a volume"),
     "field_mm2": FigureMeaning("mm²", "area of the field or zone"),

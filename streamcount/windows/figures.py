@@ -22,13 +22,13 @@ EVENTS = (
     "appeared",
     "exits",
     "lost",
-    "abnormal",
     "crossings_forward",
     "crossings_backward",
 )
 SHARES = {"dead_cells": "viability", "mitotic_cells": "mitotic_index", "abnormal_cells": "abnormal_fraction"}
 ADDITIVE = (
     *EVENTS,
+    "abnormal",
     "cells",
     "cells_variance",
     "cells_now",

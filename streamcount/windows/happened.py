@@ -15,6 +15,7 @@ from streamcount.types import (
     CellLeft,
     CellLost,
     LineCrossed,
+    ZoneEntered,
     ZoneLeft,
 )
 from streamcount.windows.config import WindowConfig, WindowsSetup
@@ -27,6 +28,8 @@ OF_KIND: dict[type[CellEvent], str] = {
     CellDied: "deaths",
     CellLeft: "exits",
     CellLost: "lost",
+    ZoneEntered: "entries",
+    ZoneLeft: "exits",
 }
 NS_PER_S = 1e9
 DIRECTIONS = ("forward", "backward")
@@ -43,10 +46,7 @@ def with_events(state: WindowsState, seen: Seen, setup: WindowsSetup) -> Windows
     for row, event in enumerate(seen.events):
         if not isinstance(event, CellEvent) or not _counts(event):
             continue
-        places = np.zeros(len(layout.places), np.bool_)
-        places[0] = True
-        if seen.surroundings is not None:
-            places[1:] = seen.surroundings.events[row]
+        places = _places(event, layout, None if seen.surroundings is None else seen.surroundings.events[row])
         windows = tuple(
             _with_event(window, event, places, layout)
             if window.start_ns <= event.happened_at_ns < window.end_ns
@@ -59,17 +59,34 @@ def with_events(state: WindowsState, seen: Seen, setup: WindowsSetup) -> Windows
 
 
 def _counts(event: CellEvent) -> bool:
-    return event.certainty == "confirmed" and (
-        column_of(event) is not None or isinstance(event, LineCrossed | ZoneLeft)
-    )
+    return event.certainty == "confirmed" and (column_of(event) is not None or isinstance(event, LineCrossed))
+
+
+def _places(event: CellEvent, layout: Layout, zones: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """(P,) where an event counts: in the field, and in the zones that it lies in.
+
+    Coming into the field is not coming into a zone; that is told by events of its own.
+    """
+    places = np.zeros(len(layout.places), np.bool_)
+    if isinstance(event, ZoneEntered | ZoneLeft):
+        places[layout.places.index(event.zone)] = True
+        return places
+    places[0] = True
+    if zones is not None and not isinstance(event, CellLeft) and not _entered(event):
+        places[1:] = zones
+    return places
+
+
+def _entered(event: CellEvent) -> bool:
+    return isinstance(event, CellAppeared) and event.entered
 
 
 def column_of(event: CellEvent) -> int | None:
     """The column of HAPPENINGS in which an event counts, None for one that counts in none."""
     if isinstance(event, CellAppeared):
-        if event.entered:
-            return COLUMNS["entries"]
-        return None if event.parent_id else COLUMNS["appeared"]
+        if event.parent_id:
+            return None
+        return COLUMNS["entries" if event.entered else "appeared"]
     if isinstance(event, CellAbnormal):
         return COLUMNS["abnormal"]
     name = OF_KIND.get(type(event))
@@ -86,7 +103,7 @@ def _with_event(
     if isinstance(event, ZoneLeft):
         dwell = window.dwell.copy()
         dwell[layout.places.index(event.zone)] += (event.dwell_ns / NS_PER_S, 1)
-        return msgspec.structs.replace(window, dwell=dwell)
+        window = msgspec.structs.replace(window, dwell=dwell)
     happened, column = window.happened.copy(), column_of(event)
     if column is not None:
         happened[places, layout.model.class_names.index(event.class_name), column] += 1

@@ -7,19 +7,18 @@ so a camera whose clock steps back closes nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streamcount.statistics import observe as observe_growth
 from streamcount.types import FramesMissing, WindowClosed
-from streamcount.windows.config import WindowConfig, WindowsSetup
+from streamcount.windows.config import NS_PER_S, WindowConfig, WindowsSetup
 from streamcount.windows.happened import with_events
 from streamcount.windows.seen import Seen
-from streamcount.windows.sightings import aligned, folded, with_sightings
-from streamcount.windows.state import Late, Layout, OpenWindow, WindowsState, no_windows, opened
+from streamcount.windows.sightings import aligned, with_sightings
+from streamcount.windows.state import Late, Layout, Loss, OpenWindow, WindowsState, no_windows, opened
 from streamcount.windows.sums import FrameSums, sums_of, with_frame
 from streamcount.windows.told import told
 
@@ -32,49 +31,108 @@ def observe(
 ) -> tuple[WindowsState, tuple[WindowClosed, ...]]:
     """The state after one more frame, and the windows that it closed, or that are told as they stand.
 
-    A change of model, zones or lines closes what is open ("settings-changed").
+    A change of model, zones, lines or the windows' own settings closes what is open ("settings-changed").
     """
     if not setup.windows:
         return state, ()
-    meta, layout = seen.detections.metadata, _layout(seen)
-    closed: list[WindowClosed] = []
-    if state.layout is not None and state.layout != layout:
-        closed = _all_told(state, setup, meta.camera_id, meta.run_id, "settings-changed")
-        state = msgspec.structs.replace(state, windows=(), track_ids=no_windows().track_ids)
-    now_ns = meta.acquired_at_ns
-    watermark_ns = max(state.last_ns, now_ns)
-    windows = tuple(window for window in state.windows if window.name in setup.windows)
+    meta = seen.detections.metadata
+    now_ns, whose = meta.acquired_at_ns, (meta.camera_id, meta.run_id)
+    state, closed = _under_these_settings(state, _layout(seen), setup, now_ns, whose)
+    growth = state.growth if seen.flagged else observe_growth(state.growth, now_ns, len(seen.detections))
     state = msgspec.structs.replace(
-        state,
-        layout=layout,
-        began_ns=now_ns if state.began_ns < 0 else state.began_ns,
-        last_ns=watermark_ns,
-        last_sequence=meta.sequence,
-        windows=_after_the_end(windows, state.track_classes, now_ns),
-        late=tuple(_late(state.late, name) for name in setup.windows),
-        growth=state.growth if seen.flagged else observe_growth(state.growth, now_ns, len(seen.detections)),
+        _later(state, now_ns, meta.sequence),
+        windows=_one_frame_older(state.windows, now_ns),
+        growth=growth,
     )
-    state = aligned(state, seen.tracks)
-    state = _opened_at(state, setup, now_ns)
-    sums = sums_of(seen.detections, seen.surroundings, layout, flagged=seen.flagged)
+    state = _opened_at(aligned(state, seen.tracks), setup, now_ns)
+    sums = sums_of(seen.detections, seen.surroundings, _layout(seen), flagged=seen.flagged)
     state = msgspec.structs.replace(state, windows=_with_this_frame(state, seen, sums, now_ns))
     state = with_events(state, seen, setup)
-    for event in seen.events:
-        if isinstance(event, FramesMissing):
-            state = lose(state, event, setup)
-    state, told_now = _told_at(state, setup, meta.camera_id, meta.run_id)
+    losses = [_loss(event) for event in seen.events if isinstance(event, FramesMissing)]
+    for loss in losses if state.lost_first is None else [state.lost_first, *losses]:
+        state = _with_loss(state, loss, setup)
+    state, told_now = _told_at(msgspec.structs.replace(state, lost_first=None), setup, whose)
     return state, (*closed, *told_now)
 
 
-def lose(state: WindowsState, missing: FramesMissing, setup: WindowsSetup) -> WindowsState:
-    """The state after a loss: its frames are spread evenly over the time in which they would have been acquired."""
-    if not setup.windows or state.layout is None:
-        return state
+def lose(
+    state: WindowsState, missing: FramesMissing, setup: WindowsSetup
+) -> tuple[WindowsState, tuple[WindowClosed, ...]]:
+    """The state after a declared loss, and the windows that are over by it.
+
+    Its frames are spread evenly over the time in which they would have been acquired.
+    """
+    if not setup.windows:
+        return state, ()
+    loss, whose = _loss(missing), (missing.camera_id, missing.run_id)
+    if state.layout is None:
+        before = state.lost_first
+        if before is not None:
+            loss = Loss(before.first_ns, loss.last_ns, before.frames + loss.frames)
+        return msgspec.structs.replace(state, lost_first=loss), ()
+    state, closed = _under_these_settings(state, state.layout, setup, loss.last_ns, whose)
+    state = _with_loss(_later(state, loss.last_ns, missing.last_sequence), loss, setup)
+    state, told_now = _told_at(state, setup, whose)
+    return state, (*closed, *told_now)
+
+
+def end_run(
+    state: WindowsState, setup: WindowsSetup, camera_id: str, run_id: str
+) -> tuple[WindowsState, tuple[WindowClosed, ...]]:
+    """Close what is open, since the run is over; a window that it does not fill says "run-ended"."""
+    closed = _all_told(state, state.windows, setup, (camera_id, run_id), "run-ended")
+    return no_windows(), tuple(closed)
+
+
+def _loss(missing: FramesMissing) -> Loss:
+    return Loss(missing.happened_at_ns, max(missing.decided_at_ns, missing.happened_at_ns), missing.frames)
+
+
+def _later(state: WindowsState, now_ns: int, sequence: int) -> WindowsState:
+    return msgspec.structs.replace(
+        state, now_ns=now_ns, last_ns=max(state.last_ns, now_ns), last_sequence=sequence
+    )
+
+
+def _under_these_settings(
+    state: WindowsState, layout: Layout, setup: WindowsSetup, now_ns: int, whose: tuple[str, str]
+) -> tuple[WindowsState, list[WindowClosed]]:
+    """The state as these settings go on with it, and the windows that they cannot go on with."""
+    first = state.layout is None
+    known = {one.name: one for one in state.late}
+    late, stay = [], set()
     for name, config in setup.windows.items():
-        final_ns = _late(state.late, name).final_ns
-        for start_ns, frames in _spread(missing, config):
+        spans_ns, old = (config.length_ns, config.every_ns), known.get(name)
+        same = old is not None and old.spans_ns == spans_ns
+        if old is not None and same and state.layout == layout:
+            late.append(old)
+            stay.add(name)
+            continue
+        # What had ended is told now and for good; what had not is told in two parts, neither complete.
+        ended = [one.end_ns for one in state.windows if one.name == name and one.end_ns <= state.last_ns]
+        final_ns = max([old.final_ns, *ended]) if old is not None and same else 0
+        late.append(Late(name, spans_ns, -1 if first else now_ns, final_ns))
+    gone = [one for one in state.windows if one.name not in stay]
+    closed = _all_told(state, gone, setup, whose, "settings-changed")
+    another = not first and state.layout != layout
+    state = msgspec.structs.replace(
+        state,
+        layout=layout,
+        began_ns=now_ns if first else state.began_ns,
+        late=tuple(late),
+        windows=tuple(one for one in state.windows if one.name in stay),
+        track_ids=no_windows().track_ids if another else state.track_ids,
+        track_classes=no_windows().track_classes if another else state.track_classes,
+    )
+    return state, closed
+
+
+def _with_loss(state: WindowsState, loss: Loss, setup: WindowsSetup) -> WindowsState:
+    for name, config in setup.windows.items():
+        final_ns = _late(state, name).final_ns
+        for start_ns, frames in _spread(loss, config):
             if start_ns + config.length_ns <= final_ns:
-                state = _with_late(state, name, frames=frames)
+                state = _with_late_frames(state, name, frames)
                 continue
             state = _open(state, name, config, start_ns)
             windows = tuple(
@@ -85,19 +143,12 @@ def lose(state: WindowsState, missing: FramesMissing, setup: WindowsSetup) -> Wi
             )
             state = msgspec.structs.replace(state, windows=windows)
     after = tuple(
-        msgspec.structs.replace(window, frames_after=window.frames_after + missing.frames)
-        if missing.happened_at_ns >= window.end_ns
+        msgspec.structs.replace(window, frames_after=window.frames_after + loss.frames)
+        if loss.first_ns >= window.end_ns
         else window
         for window in state.windows
     )
     return msgspec.structs.replace(state, windows=after)
-
-
-def end_run(
-    state: WindowsState, setup: WindowsSetup, camera_id: str, run_id: str
-) -> tuple[WindowsState, tuple[WindowClosed, ...]]:
-    """Close what is open, since the run is over; a window that it does not fill says "run-ended"."""
-    return no_windows(), tuple(_all_told(state, setup, camera_id, run_id, "run-ended"))
 
 
 def _layout(seen: Seen) -> Layout:
@@ -107,15 +158,13 @@ def _layout(seen: Seen) -> Layout:
     return Layout(seen.detections.model, ("", *around.zones), around.lines, around.drawn)
 
 
-def _late(late: tuple[Late, ...], name: str) -> Late:
-    return next((one for one in late if one.name == name), Late(name))
+def _late(state: WindowsState, name: str) -> Late:
+    return next(one for one in state.late if one.name == name)
 
 
-def _with_late(state: WindowsState, name: str, events: int = 0, frames: int = 0) -> WindowsState:
+def _with_late_frames(state: WindowsState, name: str, frames: int) -> WindowsState:
     entries = tuple(
-        msgspec.structs.replace(one, events=one.events + events, frames=one.frames + frames)
-        if one.name == name
-        else one
+        msgspec.structs.replace(one, frames=one.frames + frames) if one.name == name else one
         for one in state.late
     )
     return msgspec.structs.replace(state, late=entries)
@@ -124,21 +173,24 @@ def _with_late(state: WindowsState, name: str, events: int = 0, frames: int = 0)
 def _opened_at(state: WindowsState, setup: WindowsSetup, at_ns: int) -> WindowsState:
     """With all windows in which this time lies; a frame of a time that is final already is late."""
     for name, config in setup.windows.items():
-        final_ns = _late(state.late, name).final_ns
+        final_ns = _late(state, name).final_ns
         starts = config.starts_over(at_ns)
         for start_ns in starts:
             if start_ns + config.length_ns > final_ns:
                 state = _open(state, name, config, start_ns)
         if starts[0] + config.length_ns <= final_ns:
-            state = _with_late(state, name, frames=1)
+            state = _with_late_frames(state, name, 1)
     return state
 
 
 def _open(state: WindowsState, name: str, config: WindowConfig, start_ns: int) -> WindowsState:
     if state.layout is None or any((one.name, one.start_ns) == (name, start_ns) for one in state.windows):
         return state
+    cut = "run-began" if start_ns < state.began_ns else ""
+    if not cut and start_ns < _late(state, name).since_ns:
+        cut = "settings-changed"
     span_ns = (start_ns, start_ns + config.length_ns)
-    new = opened(name, span_ns, state.layout, len(state.track_ids), state.began_ns)
+    new = opened(name, span_ns, state.layout, len(state.track_ids), cut)
     return msgspec.structs.replace(state, windows=tuple(sorted((*state.windows, new), key=_order)))
 
 
@@ -146,12 +198,9 @@ def _order(window: OpenWindow) -> tuple[int, str]:
     return window.end_ns, window.name
 
 
-def _after_the_end(
-    windows: tuple[OpenWindow, ...], classes: NDArray[np.int64], now_ns: int
-) -> tuple[OpenWindow, ...]:
-    """The windows, those that are over waiting for late news only: their cells' sightings are summed up."""
+def _one_frame_older(windows: tuple[OpenWindow, ...], now_ns: int) -> tuple[OpenWindow, ...]:
     return tuple(
-        msgspec.structs.replace(folded(window, classes), frames_after=window.frames_after + 1)
+        msgspec.structs.replace(window, frames_after=window.frames_after + 1)
         if now_ns >= window.end_ns
         else window
         for window in windows
@@ -168,17 +217,13 @@ def _with_this_frame(state: WindowsState, seen: Seen, sums: FrameSums, now_ns: i
     )
 
 
-def _spread(missing: FramesMissing, config: WindowConfig) -> Iterator[tuple[int, int]]:
+def _spread(loss: Loss, config: WindowConfig) -> Iterator[tuple[int, int]]:
     """Beginnings of windows, and how many of the lost frames lie in each."""
-    first_ns, span_ns, frames = (
-        missing.happened_at_ns,
-        missing.decided_at_ns - missing.happened_at_ns,
-        missing.frames,
-    )
+    first_ns, span_ns, frames = loss.first_ns, loss.last_ns - loss.first_ns, loss.frames
     # Frames i = 1..n of n lie at first + span * i / (n + 1): between the frames that were seen.
-    step_ns = max(span_ns, 0) / (frames + 1)
+    step_ns = span_ns / (frames + 1)
     earliest = config.starts_over(first_ns)[0]
-    number = (first_ns + max(span_ns, 0) - earliest) // config.every_ns + 1
+    number = (loss.last_ns - earliest) // config.every_ns + 1
     first_ones = number if number <= MOST_LOST_IN else MOST_LOST_IN // 2
     last_ones = 0 if number <= MOST_LOST_IN else MOST_LOST_IN // 2
     for index in (*range(first_ones), *range(number - last_ones, number)):
@@ -194,55 +239,53 @@ def _spread(missing: FramesMissing, config: WindowConfig) -> Iterator[tuple[int,
 
 
 def _told_at(
-    state: WindowsState, setup: WindowsSetup, camera_id: str, run_id: str
+    state: WindowsState, setup: WindowsSetup, whose: tuple[str, str]
 ) -> tuple[WindowsState, tuple[WindowClosed, ...]]:
     """Close what is final at the watermark, and tell what is asked for before."""
     events: list[WindowClosed] = []
     kept: list[OpenWindow] = []
     late = {one.name: one for one in state.late}
     for window in state.windows:
-        config = setup.windows[window.name]
+        config, ledger = setup.windows[window.name], late[window.name]
         waited_ns = state.last_ns - window.end_ns
-        over = waited_ns >= config.grace_s * 1e9 and window.frames_after >= config.grace_frames
-        if over and waited_ns >= 0:
-            ledger = late[window.name]
-            final = msgspec.structs.replace(
-                window,
-                late_events=window.late_events + ledger.events,
-                late_frames=window.late_frames + ledger.frames,
-            )
+        # At least one frame after its end: a single time from the future must not close what is yet to come.
+        if waited_ns >= config.grace_s * NS_PER_S and window.frames_after >= max(1, config.grace_frames):
+            events.append(told(_with_news(window, ledger), state, setup, whose))
             late[window.name] = msgspec.structs.replace(
                 ledger, events=0, frames=0, final_ns=max(ledger.final_ns, window.end_ns)
             )
-            events.append(told(final, state, setup, (camera_id, run_id)))
-        else:
-            kept.append(window)
-            ledger = late[window.name]
-            due_ns = ledger.current_ns + round(config.current_s * 1e9)
-            if (
-                config.current_s
-                and window.start_ns <= state.last_ns < window.end_ns
-                and state.last_ns >= due_ns
-            ):
-                late[window.name] = msgspec.structs.replace(ledger, current_ns=state.last_ns)
-                events.append(told(window, state, setup, (camera_id, run_id), final=False))
+            continue
+        kept.append(window)
+        since_ns = state.now_ns - ledger.current_ns
+        due = since_ns < 0 or since_ns >= config.current_s * NS_PER_S
+        if config.current_s and window.start_ns <= state.now_ns < window.end_ns and due:
+            late[window.name] = msgspec.structs.replace(ledger, current_ns=state.now_ns)
+            events.append(told(window, state, setup, whose, final=False))
     state = msgspec.structs.replace(state, windows=tuple(kept), late=tuple(late.values()))
     return state, tuple(events)
 
 
+def _with_news(window: OpenWindow, ledger: Late) -> OpenWindow:
+    return msgspec.structs.replace(
+        window,
+        late_events=window.late_events + ledger.events,
+        late_frames=window.late_frames + ledger.frames,
+    )
+
+
 def _all_told(
-    state: WindowsState, setup: WindowsSetup, camera_id: str, run_id: str, reason: str
+    state: WindowsState,
+    windows: Sequence[OpenWindow],
+    setup: WindowsSetup,
+    whose: tuple[str, str],
+    reason: str,
 ) -> list[WindowClosed]:
-    events = []
-    for window in state.windows:
-        if window.name not in setup.windows:
-            continue
-        ledger = _late(state.late, window.name)
-        final = msgspec.structs.replace(
-            folded(window, state.track_classes),
-            late_events=window.late_events + ledger.events,
-            late_frames=window.late_frames + ledger.frames,
-        )
+    """What is open, as it stands; news that came late is told by the first of each kind."""
+    events, told_of = [], set[str]()
+    for window in windows:
+        if window.name not in told_of:
+            window = _with_news(window, _late(state, window.name))
+        told_of.add(window.name)
         cut = window.end_ns > state.last_ns
-        events.append(told(final, state, setup, (camera_id, run_id), reason=reason if cut else ""))
+        events.append(told(window, state, setup, whose, reason=reason if cut else ""))
     return events

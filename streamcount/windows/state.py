@@ -34,7 +34,8 @@ class Layout(msgspec.Struct, frozen=True):
 class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     """Sums over the frames and events of one window. P places, C classes, L lines, N living tracks.
 
-    name: of its setting. [start_ns, end_ns). began_within: the run began in it, so it is not whole.
+    name: of its setting. [start_ns, end_ns). cut: why its beginning is not in it, "run-began" or
+    "settings-changed"; "" where it is.
     frames, frames_missing, frames_flagged, late_events, late_frames: as in WindowClosed.
     frames_after: frames of the run since its end, lost ones included.
     scaled_frames: those of a known pixel size. field_um2: (P,) float64, their areas summed.
@@ -53,7 +54,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     name: str
     start_ns: int
     end_ns: int
-    began_within: bool
+    cut: str
     cells: Float64Array
     cells_now: Float64Array
     counted: Float64Array
@@ -79,19 +80,36 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
 
 
 class Late(msgspec.Struct, frozen=True):
-    """News for a kind of window that came after it was final, to be told by the next. final_ns: final up to here."""
+    """What is known of one kind of window.
+
+    spans_ns: length, and from one beginning to the next; under other settings its windows begin anew.
+    since_ns: when it began, if that was within the run; -1 otherwise. final_ns: its windows are final up to here.
+    events, frames: news that came after its window was final, to be told by the next. current_ns: when the figures so
+        far were last told.
+    """
 
     name: str
+    spans_ns: tuple[int, int]
+    since_ns: int = -1
     final_ns: int = 0
     events: int = 0
     frames: int = 0
     current_ns: int = 0
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """Frames that will never come, between two times of acquisition."""
+
+    first_ns: int
+    last_ns: int
+    frames: int
+
+
 class WindowsState(msgspec.Struct, frozen=True, eq=False):
     """The windows of one run.
 
-    began_ns: its first frame; -1 before it. last_ns: the latest time of a frame so far.
+    began_ns: its first frame; -1 before it. now_ns, last_sequence: of the last frame or loss. last_ns: the latest
+    time so far, the watermark; a clock that steps back leaves it. lost_first: what was lost before the first frame.
     track_ids, track_classes: (N,) int64, tracks that may be seen again, ascending.
     windows: those that are not final, by end and name. late: one a kind of window.
     growth: counts of the run so far.
@@ -99,11 +117,13 @@ class WindowsState(msgspec.Struct, frozen=True, eq=False):
 
     layout: Layout | None = None
     began_ns: int = -1
+    now_ns: int = -1
     last_ns: int = -1
     last_sequence: int = -1
     track_ids: Int64Array = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
     track_classes: Int64Array = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
     windows: tuple[OpenWindow, ...] = ()
+    lost_first: Loss | None = None
     late: tuple[Late, ...] = ()
     growth: GrowthState = msgspec.field(default_factory=no_counts)
 
@@ -113,14 +133,14 @@ def no_windows() -> WindowsState:
     return WindowsState()
 
 
-def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, began_ns: int) -> OpenWindow:
+def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, cut: str) -> OpenWindow:
     """A window of which nothing was seen."""
     places, classes = len(layout.places), len(layout.model.class_names)
     return OpenWindow(
         name=name,
         start_ns=span_ns[0],
         end_ns=span_ns[1],
-        began_within=span_ns[0] < began_ns,
+        cut=cut,
         cells=np.zeros((places, classes)),
         cells_now=np.zeros((places, classes)),
         counted=np.zeros(classes),

@@ -46,10 +46,10 @@ def told(
         for name, wrong in (
             ("frames-missing", window.frames_missing),
             ("bad-picture", window.frames_flagged),
-            ("run-began", window.began_within),
+            (window.cut, window.cut),
             ("late-events", window.late_events),
             ("late-frames", window.late_frames),
-            (reason, reason),
+            (reason, reason != window.cut and reason),
         )
         if wrong
     )
@@ -60,7 +60,7 @@ def told(
         run_id=whose[1],
         sequence=state.last_sequence,
         happened_at_ns=window.end_ns,
-        decided_at_ns=state.last_ns,
+        decided_at_ns=state.now_ns,
         window=window.name,
         window_start_ns=window.start_ns,
         window_end_ns=window.end_ns,

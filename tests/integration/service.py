@@ -113,9 +113,9 @@ class Service:
     def events_until(
         self, enough: Callable[[list[AnyEvent]], bool], timeout_s: float = STARTED_S
     ) -> list[AnyEvent]:
-        """All events (events, counts, alerts) until they are enough."""
+        """All events (topics events, counts, windows, alerts) until they are enough."""
         records = self.records_until(
-            ("events", "counts", "alerts"),
+            ("events", "counts", "windows", "alerts"),
             lambda found: enough([decode_event(record.value) for record in found]),
             timeout_s,
         )

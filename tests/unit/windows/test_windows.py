@@ -189,8 +189,61 @@ def test_a_model_that_changes_within_a_run_closes_what_was_open():
     film = [seen(i, CELLS) for i in range(14)]
     film[5:] = [with_model(d, sha256="other") for d in film[5:]]
     _, told = run(counting(), film)
-    assert [(w.frames, w.reasons) for w in told][:1] == [(5, ("settings-changed",))]
-    assert sum(w.frames for w in told) == 14
+    assert [(w.frames, w.complete, w.reasons) for w in told] == [
+        (5, False, ("settings-changed",)),
+        (5, False, ("settings-changed",)),
+        (4, False, ("run-ended",)),
+    ]
+
+
+def test_windows_of_another_length_begin_anew_and_none_of_both_is_called_complete():
+    film = [seen(i, CELLS) for i in range(32)]
+    before, after = counting(), counting({"ten": WindowConfig(length_s=5, grace_frames=3)})
+    state, told = run(before, film[:14], finish=False)
+    for detections in film[14:]:
+        state, result = after.advance(state, detections)
+        told += [event for event in result.events if isinstance(event, WindowClosed)]
+    told += after.finish(state)[1].events
+    assert sum(w.frames for w in told) == 32
+    cut = [w for w in told if "settings-changed" in w.reasons]
+    assert [(w.window_start_ns // SECOND_NS, w.frames) for w in cut] == [(20, 4), (20, 1)]
+    assert not any(w.complete for w in cut)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_frames_lost_before_the_first_one_counted_are_told(declared):
+    film = [missing(0, 4)] if declared else []
+    _, [window, *_] = run(counting(), [*film, *[seen(i, CELLS) for i in range(5, 14)]])
+    assert (window.frames, window.frames_missing) == (5, 5)
+    assert "frames-missing" in window.reasons
+
+
+def test_windows_of_a_camera_whose_every_frame_is_lost_are_told_and_let_go():
+    state, told = run(counting(), [seen(0, CELLS), *[missing(i, i) for i in range(1, 300)]], finish=False)
+    assert len(state.windows.windows) <= 3
+    assert sum(w.frames_missing for w in told) >= 270
+    assert sum(w.frames for w in told) == 1
+
+
+def test_one_time_from_the_future_closes_nothing_early_and_dates_nothing():
+    film = [seen(i, CELLS) for i in range(40)]
+    film[5] = with_meta(film[5], acquired_at_ns=10**15)
+    _, told = run(counting(), film)
+    [first, *_] = told
+    assert (first.window_start_ns, first.frames) == (10 * SECOND_NS, 9)
+    assert [w.decided_at_ns for w in told if w.window_start_ns < 10**15] == sorted(
+        {w.decided_at_ns for w in told if w.window_start_ns < 10**15}
+    )
+    assert max(w.decided_at_ns for w in told) < 10**15
+    assert value(first, "cells_seen") == 2
+
+
+def test_a_frame_out_of_order_makes_no_cell_two():
+    order = [*range(9), 11, 9, 10, *range(12, 30)]
+    film = [with_meta(seen(i, CELLS), acquired_at_ns=(10 + t) * SECOND_NS) for i, t in enumerate(order)]
+    _, [window, *_] = run(counting(), film)
+    assert (window.frames, value(window, "cells_seen")) == (10, 2)
+    assert interval(window, "cells") == pytest.approx((0.2422, 7.2247), abs=1e-4)
 
 
 def test_no_windows_are_told_where_none_are_set():
