@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
 from streamcount.alerts.inhibiting import inhibitors
 from streamcount.errors import ConfigurationError
-from streamcount.types.figures import FIGURES, WINDOW_FIGURES
+from streamcount.types.figures import CLASSLESS, FIELD_ONLY, FIGURES, PLACES_ONLY, WINDOW_FIGURES
 
 
 def check_rules(
@@ -28,6 +28,7 @@ def check_rules(
         _check_window(f"{key}.window", rule.window, windows)
         if rule.figure in WINDOW_FIGURES and (rule.zone or rule.class_name):
             raise ConfigurationError(f"{key}: {rule.figure} has neither zone nor class; leave them out")
+        _check_reach(key, rule)
         if rule.zone:
             _known(f"{key}.zone", rule.zone, zones)
         if rule.class_name and classes is not None:
@@ -41,6 +42,19 @@ def check_rules(
             _known(f"{key}.inhibited_by", other, over_windows)
         if name in inhibitors(name, over_windows):
             raise ConfigurationError(f"{key}.inhibited_by leads back to {name!r}; take one of them out")
+
+
+def _check_reach(key: str, rule: LimitRule | JumpRule) -> None:
+    if rule.zone and rule.figure in FIELD_ONLY:
+        raise ConfigurationError(
+            f"{key}.zone: {rule.figure} is told of the whole field only; leave the zone out"
+        )
+    if not rule.zone and rule.figure in PLACES_ONLY:
+        raise ConfigurationError(
+            f"{key}.zone is missing; {rule.figure} is told of a zone or line: name it there"
+        )
+    if rule.class_name and rule.figure in CLASSLESS:
+        raise ConfigurationError(f"{key}.class: {rule.figure} is told of all classes together; leave it out")
 
 
 def _check_window(key: str, window: str, windows: Collection[str]) -> None:

@@ -55,6 +55,21 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "crossings_backward": FigureMeaning("", "cells that crossed a line backward"),
 }
 
+# Of the whole field only, of zones or lines only, and of no single class.
+FIELD_ONLY: Final = frozenset(
+    {
+        "area_um2", "cell_area_um2", "cells_counted", "cells_sized", "confluence", "diameter_um", "doubling_time_h",
+        "fields", "foreground", "growth_rate_per_h", "patches",
+    }
+)  # fmt: skip
+PLACES_ONLY: Final = frozenset(
+    {"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s", "zone_exits"}
+)
+CLASSLESS: Final = PLACES_ONLY | {
+    "abnormal_cells", "abnormal_fraction", "confluence", "dead_cells", "doubling_time_h", "field_mm2", "fields",
+    "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
+}  # fmt: skip
+
 # What a window tells of itself, beside its figures; known in incomplete windows too.
 WINDOW_FIGURES: Final[dict[str, FigureMeaning]] = {
     "flagged_fraction": FigureMeaning("", "share of the counted frames whose picture was bad, 0 to 1"),

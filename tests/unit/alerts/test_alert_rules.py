@@ -22,7 +22,7 @@ from streamcount.alerts import (
 )
 from streamcount.errors import ConfigurationError
 from streamcount.types import Figure, WindowClosed
-from streamcount.types.figures import FIGURES, WINDOW_FIGURES
+from streamcount.types.figures import FIGURES, PLACES_ONLY, WINDOW_FIGURES
 from streamcount.wire import arrays
 
 S = 10**9
@@ -284,6 +284,9 @@ def test_a_class_is_called_class_in_the_configuration():
         (LimitRule(figure="cells", above=1), {"hour", "minute"}, r"alerts.r.window is missing.*hour, minute"),
         (LimitRule(figure="cells", above=1), set(), r"alerts.r.window.*add one"),
         (LimitRule(figure="frames_missing", above=1, zone="left"), {"w"}, r"leave them out"),
+        (LimitRule(figure="confluence", above=1, zone="left"), {"w"}, r"whole field only; leave the zone out"),
+        (LimitRule(figure="dwell_s", above=1), {"w"}, r"alerts.r.zone is missing"),
+        (LimitRule(figure="viability", below=1, class_name="dead"), {"w"}, r"all classes together; leave it"),
         (JumpRule(figure="cells", factor=2, inhibited_by=("silent",)), {"w"}, r"of kind silent"),
         (JumpRule(figure="cells", factor=2, inhibited_by=("nobody",)), {"w"}, r"inhibited_by = 'nobody'"),
         (JumpRule(figure="cells", factor=2, inhibited_by=("other",)), {"w"}, r"leads back"),
@@ -301,6 +304,9 @@ def test_rules_that_name_what_is_not_there_are_refused_with_the_remedy(rule, win
 
 
 def test_good_rules_pass_and_every_figure_may_be_watched():
-    rules = {name: LimitRule(figure=name, above=1) for name in (*FIGURES, *WINDOW_FIGURES)}
-    check_rules({**rules, "silent": SilentRule()}, {"w"}, set())
+    rules = {
+        name: LimitRule(figure=name, above=1, zone="left" if name in PLACES_ONLY else "")
+        for name in (*FIGURES, *WINDOW_FIGURES)
+    }
+    check_rules({**rules, "silent": SilentRule()}, {"w"}, {"left"})
     check_rules({"silent": SilentRule(), "late": LatencyRule()}, set(), set())

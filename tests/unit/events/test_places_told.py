@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from streamcount.events.places import LineConfig, PlacesConfig, ZoneConfig, plac
 from streamcount.pipeline import Pipeline
 from streamcount.tracking import KalmanTracker
 from streamcount.types import CellEvent, LineCrossed, WindowClosed, ZoneEntered, ZoneLeft
+from streamcount.types.figures import CLASSLESS, FIELD_ONLY, FIGURES, PLACES_ONLY
 from streamcount.windows import WindowConfig, WindowsSetup
 from streamcount.wire import decode_state, encode_state
 from tests.films import SECOND_NS, seen, wandering
@@ -98,6 +100,28 @@ def test_windows_count_zones_and_lines():
     # Ten of the 31 frames show it with its centroid within [100, 200).
     assert figures["cells", "middle", ""] == pytest.approx(10 / 31)
     assert figures["cells", "", ""] == 2
+
+
+def test_figures_are_told_of_what_the_table_of_figures_says():
+    windows = {"all": WindowConfig(length_s=50, grace_frames=0)}
+    pipeline = following(MIDDLE, UPWARD, windows=windows)
+    film = [
+        msgspec.structs.replace(
+            found,
+            metadata=msgspec.structs.replace(found.metadata, pixel_size_um=1.0),
+            model=msgspec.structs.replace(found.model, dead=("odd",), mitotic=("odd",)),
+            foreground_fraction=0.1,
+        )
+        for found in (seen(i, [(150, 40 + 10 * i), (300, 300)]) for i in range(31))
+    ]
+    state, told = stories(pipeline, film, (WindowClosed,))
+    figures = [f for window in (*told, *pipeline.finish(state)[1].events) for f in window.figures]
+    assert len({f.name for f in figures}) > 30
+    assert {f.name for f in figures} <= set(FIGURES)
+    assert not {f.name for f in figures if f.zone} & FIELD_ONLY
+    assert not {f.name for f in figures if not f.zone} & PLACES_ONLY
+    assert not {f.name for f in figures if f.class_name} & CLASSLESS
+    assert all(f.unit == FIGURES[f.name].unit for f in figures)
 
 
 def test_the_haemocytometers_rule_counts_a_cell_in_one_of_two_neighbours():
