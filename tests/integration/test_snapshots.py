@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import msgspec
@@ -44,6 +45,8 @@ def publish(running: Service) -> list[CellAbnormal]:
     """Frames of two cameras, then events about them, with their frames' times as a worker sends them."""
     frames, events = running.settings.topics.name("frames"), running.settings.topics.name("events")
     told = []
+    # Kafka lets go of what is older than the topic's retention, by the records' own times.
+    began_ms = int(time.time() * 1000)
     with running.producer() as producer:
         for sequence in range(FRAMES):
             for camera in ("scope-1", "scope-2"):
@@ -51,14 +54,14 @@ def publish(running: Service) -> list[CellAbnormal]:
                 meta = msgspec.structs.replace(frame.metadata, camera_id=camera)
                 value = encode_image(frame.image, "png")
                 headers = frame_headers(meta, CONTENT_TYPES["png"])
-                time_ms = 1_000_000 + 50 * sequence
+                time_ms = began_ms + 50 * sequence
                 producer.send(frames, value, camera.encode(), headers, timestamp_ms=time_ms)
                 for track_id in (1, 2):
                     event = abnormal(sequence, track_id, camera)
                     producer.send(events, encode_event(event), camera.encode(), timestamp_ms=time_ms)
                     told.append(event)
         gone = abnormal(FRAMES + 5, 1, "scope-1")
-        producer.send(events, encode_event(gone), b"scope-1", timestamp_ms=10_000_000)
+        producer.send(events, encode_event(gone), b"scope-1", timestamp_ms=began_ms + 10_000)
         producer.flush()
     return told
 
