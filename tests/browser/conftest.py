@@ -81,9 +81,12 @@ def wait_until(condition: Callable[[], Any], logs: Callable[[], str] = lambda: "
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright; what needs it is skipped where either is missing."""
+    """Debian's Chromium, driven by Playwright; what needs it is skipped where either is missing.
+
+    Playwright keeps an event loop in this thread, in which no later test could run one: it ends with the module.
+    """
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs playwright (pip install playwright)"
     )
@@ -98,7 +101,7 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service for all tests of the page; a test that breaks a part of it mends it."""
     pytest.importorskip("nicegui", reason="needs the extra dashboard")

@@ -14,24 +14,22 @@ from tests.sunk import at
 
 
 def test_what_is_active_stays_known_to_alertmanager_while_kafka_is_away(tmp_path):
-    servers = running_alertmanager(tmp_path)
-    server = next(servers)
-    config = AlertmanagerConfig(
-        kind="alertmanager", url=server.url, resend_s=0.5, path=tmp_path / "active.sqlite"
-    )
-    sink = config.build()
-    sink.open()
-    sink.write([AlertRaised(**at(1), rule="crowded", reason="too many")])
-    sink.close()
-    server.kill()
-    server.start()
-    assert server.names() == []
-    settings = parse_settings(f'[kafka]\nbootstrap_servers = "127.0.0.1:{free_port()}"', environment={})
-    feeder = SinkFeeder("am", config, settings, SinkMetrics(CollectorRegistry()))
-    feeder.start()
-    until(lambda: server.names() == ["crowded"])
-    assert "Kafka" in feeder.trouble
-    feeder.stop()
-    assert feeder.join(30)
-    assert feeder.fault is None
-    servers.close()
+    with running_alertmanager(tmp_path) as server:
+        config = AlertmanagerConfig(
+            kind="alertmanager", url=server.url, resend_s=0.5, path=tmp_path / "active.sqlite"
+        )
+        sink = config.build()
+        sink.open()
+        sink.write([AlertRaised(**at(1), rule="crowded", reason="too many")])
+        sink.close()
+        server.kill()
+        server.start()
+        assert server.names() == []
+        settings = parse_settings(f'[kafka]\nbootstrap_servers = "127.0.0.1:{free_port()}"', environment={})
+        feeder = SinkFeeder("am", config, settings, SinkMetrics(CollectorRegistry()))
+        feeder.start()
+        until(lambda: server.names() == ["crowded"])
+        assert "Kafka" in feeder.trouble
+        feeder.stop()
+        assert feeder.join(30)
+        assert feeder.fault is None
