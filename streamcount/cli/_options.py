@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streamcount.config import Settings
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
+]
+BootstrapServers = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT[,...]", help="Which Kafka, in place of kafka.bootstrap_servers."),
+]
 
 
 class Form(StrEnum):
@@ -10,3 +26,14 @@ class Form(StrEnum):
 
     int8 = "int8"
     float32 = "float32"
+
+
+def settings_of(config: Path | None, bootstrap_servers: str | None) -> Settings:
+    """The settings, with another Kafka where one was given. Raises ConfigurationError."""
+    from streamcount.config import load_settings
+
+    settings = load_settings(config)
+    if not bootstrap_servers:
+        return settings
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
+    return settings.model_copy(update={"kafka": kafka})

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamcount.cli._options import ConfigFile
+
 if TYPE_CHECKING:
     from streamcount.alerts import AlertSpan
     from streamcount.sinks.store.questions import Answer
@@ -22,16 +24,12 @@ windows, `streamcount alerts run` those over silence and latency, and `streamcou
 webhook and Alertmanager.""",
 )
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, times in nanoseconds since 1970 UTC.")]
 
 
 @alerts.command("run")
 def run_watcher(
-    config: Config = None,
+    config: ConfigFile = None,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
@@ -62,7 +60,7 @@ def run_watcher(
 
 @alerts.command("list")
 def list_alerts(
-    config: Config = None,
+    config: ConfigFile = None,
     active: Annotated[bool, typer.Option("--active", help="Only those that are not cleared.")] = False,
     camera: Annotated[str | None, typer.Option(help="Only this camera.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
@@ -110,7 +108,7 @@ def try_rule(
             show_default=False,
         ),
     ],
-    config: Config = None,
+    config: ConfigFile = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera.")] = None,
     csv: Csv = False,
     plot: Annotated[

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from streamcount.cli._options import ConfigFile, settings_of
 from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ def camera(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="Cameras of the configuration; all by default."),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-    ] = None,
+    config: ConfigFile = None,
     source: Annotated[
         SourceKind | None, typer.Option(help="Where NAME's frames come from.", rich_help_panel=QUICK)
     ] = None,
@@ -104,14 +101,10 @@ def camera(
     which ends the other cameras of the process too, so that a supervisor starts all again: give each live camera
     a process of its own. 7: frames are left unconfirmed, or Kafka refuses them.
     """
-    from streamcount.config import load_settings
     from streamcount.service.camera.run import CameraGroup, run_cameras
     from streamcount.service.processes import set_up_logging
 
-    settings = load_settings(config)
-    if bootstrap_servers:
-        kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
-        settings = settings.model_copy(update={"kafka": kafka})
+    settings = settings_of(config, bootstrap_servers)
     quick = {
         "path": path,
         "rate_hz": rate_hz,

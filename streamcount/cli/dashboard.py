@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from streamcount.cli._options import BootstrapServers, ConfigFile, settings_of
+
 
 def dashboard(
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-    ] = None,
-    bootstrap_servers: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT[,...]", help="Which Kafka, in place of kafka.bootstrap_servers."),
-    ] = None,
+    config: ConfigFile = None,
+    bootstrap_servers: BootstrapServers = None,
     host: Annotated[
         str, typer.Option(help="Address to serve at; beyond loopback a token is needed, see below.")
     ] = "127.0.0.1",
@@ -36,14 +31,10 @@ def dashboard(
     """
     import logging
 
-    from streamcount.config import load_settings
     from streamcount.errors import ConfigurationError
     from streamcount.service.processes import set_up_logging
 
-    settings = load_settings(config)
-    if bootstrap_servers:
-        kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
-        settings = settings.model_copy(update={"kafka": kafka})
+    settings = settings_of(config, bootstrap_servers)
     set_up_logging()
     # The page says when Kafka is away; the library would say it many times.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamcount.cli._options import ConfigFile
 from streamcount.lineage.choices import Axis, Colour
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def lineage(
     run: Annotated[
         str | None, typer.Option(help="Which run, where there are several.", show_default="a camera's last")
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-    ] = None,
+    config: ConfigFile = None,
     cell: Annotated[int | None, typer.Option(help="Only the family of the cell of this track id.")] = None,
     table: Annotated[
         Path | None,

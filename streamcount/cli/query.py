@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamcount.cli._options import ConfigFile
+
 if TYPE_CHECKING:
     from streamcount.sinks.store.postgres import PostgresConfig
     from streamcount.sinks.store.questions import Answer, Store, Wanted
@@ -36,10 +38,7 @@ def query(
         str | None, typer.Option(help="Which of [sinks].", show_default="the first that is a database")
     ] = None,
     store: Annotated[Path | None, typer.Option(help="A SQLite file, in place of --sink.")] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-    ] = None,
+    config: ConfigFile = None,
     camera: Annotated[str | None, typer.Option(help="Only this camera.")] = None,
     run: Annotated[str | None, typer.Option(help="Only this run; for lineage, the last by default.")] = None,
     track: Annotated[int | None, typer.Option(help="For lineage: the cell's track id.")] = None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from streamcount.cli._options import ConfigFile
 
 
 def sink(
@@ -13,10 +14,7 @@ def sink(
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="Which of [sinks]; all by default.", show_default=False),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-    ] = None,
+    config: ConfigFile = None,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),

@@ -7,17 +7,14 @@ from typing import Annotated
 
 import typer
 
-snapshots = typer.Typer(no_args_is_help=True, help="Pictures of abnormal cells: keeps them, and gets one.")
+from streamcount.cli._options import ConfigFile
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Settings; ./streamcount.toml if it is there."),
-]
+snapshots = typer.Typer(no_args_is_help=True, help="Pictures of abnormal cells: keeps them, and gets one.")
 
 
 @snapshots.command("run")
 def run(
-    config: Config = None,
+    config: ConfigFile = None,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
@@ -53,7 +50,7 @@ def get(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the JPEG here.")
     ] = None,
-    config: Config = None,
+    config: ConfigFile = None,
 ) -> None:
     """Writes one picture to a file, or to a pipe.
 

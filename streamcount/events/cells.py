@@ -82,7 +82,7 @@ def cell_events(
     appearing = np.flatnonzero(what == Meaning.APPEARS)
     events: list[CellStory] = _appeared(scene, appearing, first_sequence) if len(appearing) else []
     events += _divided(scene)
-    seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
+    seen = tracks.seen
     events += _turned(scene, seen)
     events += _abnormal(scene, seen, detections)
     population = copy.population

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from streamcount.events.population import Population, empty_population
 from streamcount.types import Float32Array, Int64Array
+from streamcount.types.tracks import rows_of
 
 NO_CLASS = -1
 
@@ -105,10 +106,7 @@ def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDAr
         copies = {name: getattr(memory, name).copy() for name in PER_CELL}
         everyone = np.ones(len(track_ids), np.bool_)
         return msgspec.structs.replace(memory, track_ids=track_ids, **copies), everyone
-    places = np.searchsorted(memory.track_ids, track_ids)
-    known = np.zeros(len(track_ids), np.bool_)
-    inside = places < len(memory)
-    known[inside] = memory.track_ids[places[inside]] == track_ids[inside]
+    places, known = rows_of(memory.track_ids, track_ids)
     arrays = {}
     for name in PER_CELL:
         old = getattr(memory, name)

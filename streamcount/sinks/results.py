@@ -23,7 +23,7 @@ import numpy as np
 
 from streamcount.pipeline import StepResult
 from streamcount.sinks.files import not_writable, open_part, part_of
-from streamcount.types import Detections, Tracks, TrackStatus
+from streamcount.types import Detections, Tracks
 from streamcount.wire.cloudevents import encode_event
 
 STDOUT = Path("-")
@@ -52,7 +52,7 @@ def confirmed_ids(detections: int, tracks: Tracks | None) -> list[int | None]:
     """For each detection the id of the confirmed track that it belongs to, None where there is none yet."""
     ids: list[int | None] = [None] * detections
     if tracks is not None:
-        seen = (tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0)
+        seen = tracks.seen
         for row, track_id in zip(tracks.detection_rows[seen], tracks.track_ids[seen], strict=True):
             ids[int(row)] = int(track_id)
     return ids

@@ -97,3 +97,17 @@ class Tracks(msgspec.Struct, frozen=True, eq=False):
 
     def __len__(self) -> int:
         return len(self.track_ids)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(N,) which are trusted and were found in this frame."""
+        return np.asarray((self.status == TrackStatus.CONFIRMED) & (self.detection_rows >= 0))
+
+
+def rows_of(known_ids: Int64Array, wanted_ids: Int64Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(M,) the row of each wanted id among the known ones, ascending, and whether it is there at all."""
+    rows = np.searchsorted(known_ids, wanted_ids)
+    there = np.zeros(len(wanted_ids), np.bool_)
+    valid = rows < len(known_ids)
+    there[valid] = known_ids[rows[valid]] == wanted_ids[valid]
+    return rows, there

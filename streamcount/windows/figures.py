@@ -1,7 +1,7 @@
 """The figures of a window: sums that groups of cameras add up, and what follows from them.
 
 Everything a camera measures is told as a sum, or a mean per frame, that adds over cameras ("additive"). All other
-figures are made from those by `derived`, of one camera and of a group alike.
+figures are made from those alone, by `figures_of`.
 """
 
 from __future__ import annotations
@@ -26,25 +26,6 @@ EVENTS = (
     "crossings_backward",
 )
 SHARES = {"dead_cells": "viability", "mitotic_cells": "mitotic_index", "abnormal_cells": "abnormal_fraction"}
-ADDITIVE = (
-    *EVENTS,
-    "abnormal",
-    "cells",
-    "cells_variance",
-    "cells_now",
-    "cells_seen",
-    "cells_counted",
-    "cell_area_um2",
-    "cells_sized",
-    *SHARES,
-    "field_mm2",
-    "volume_ml",
-    "fields",
-    "foreground",
-    "patches",
-    "zone_exits",
-    "dwell_total_s",
-)
 
 
 class Key(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.types import Int64Array, Tracks, TrackStatus
+from streamcount.types.tracks import rows_of
 from streamcount.windows.state import OpenWindow, WindowsState
 
 
@@ -20,10 +21,7 @@ def aligned(state: WindowsState, tracks: Tracks) -> WindowsState:
     if np.array_equal(ids, state.track_ids):
         return msgspec.structs.replace(state, track_classes=classes)
     # Columns of the old arrays that stay, and where they go.
-    places = np.searchsorted(ids, state.track_ids)
-    stay = np.zeros(len(state.track_ids), np.bool_)
-    inside = places < len(ids)
-    stay[inside] = ids[places[inside]] == state.track_ids[inside]
+    places, stay = rows_of(ids, state.track_ids)
     windows = tuple(
         _moved(window, state.track_classes, stay, places[stay], len(ids)) for window in state.windows
     )
@@ -65,7 +63,7 @@ def with_sightings(
 
     in_zones: (M, Z), which tracks lie in which zone; None where there are no zones.
     """
-    rows = np.flatnonzero((tracks.status == TrackStatus.CONFIRMED) & (tracks.detection_rows >= 0))
+    rows = np.flatnonzero(tracks.seen)
     columns = np.searchsorted(track_ids, tracks.track_ids[rows])
     sightings = window.sightings.copy()
     sightings[0, columns] += 1

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.types import Int64Array
+from streamcount.types.tracks import rows_of
 
 
 class PlacesMemory(msgspec.Struct, frozen=True, eq=False):
@@ -63,12 +64,3 @@ def kept_places(memory: PlacesMemory, rows: NDArray[np.intp]) -> PlacesMemory:
         since_ns=memory.since_ns[rows],
         crossed=memory.crossed[rows],
     )
-
-
-def rows_of(known_ids: Int64Array, wanted_ids: Int64Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(M,) the row of each wanted id among the known ones, ascending, and whether it is there at all."""
-    rows = np.searchsorted(known_ids, wanted_ids)
-    there = np.zeros(len(wanted_ids), np.bool_)
-    valid = rows < len(known_ids)
-    there[valid] = known_ids[rows[valid]] == wanted_ids[valid]
-    return rows, there

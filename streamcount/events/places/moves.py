@@ -16,7 +16,6 @@ from streamcount.events.places.memory import (
     aligned_places,
     empty_places,
     kept_places,
-    rows_of,
 )
 from streamcount.events.scene import Scene
 from streamcount.types import (
@@ -28,6 +27,7 @@ from streamcount.types import (
     ZoneEntered,
     ZoneLeft,
 )
+from streamcount.types.tracks import rows_of
 
 PlaceStory: TypeAlias = ZoneEntered | ZoneLeft | LineCrossed
 
@@ -79,7 +79,7 @@ class _Frame:
     @cached_property
     def seen(self) -> BoolArray:
         """(N,) the cells that may move."""
-        return np.asarray((self.tracks.status == TrackStatus.CONFIRMED) & (self.tracks.detection_rows >= 0))
+        return self.tracks.seen
 
     @cached_property
     def ended(self) -> BoolArray:
