@@ -33,6 +33,8 @@ HIDDEN_RADII = 0.6
 WHOLE_SHARE = 0.8
 # How far a cell can be before it is missed, in steps as long as its last ones.
 STEPS = 2.0
+# A cell that moves farther than this between two looks, in its own diameters, may have outrun its link.
+OUTRUN_DIAMETERS = 0.5
 
 
 def fates(
@@ -93,13 +95,18 @@ class _Sight:
         pieces = later & (areas < PIECE_SHARE * tracks.areas_px[row])
         if pieces.sum() >= FEWEST_PIECES:
             return "fragmented"
-        if (later & ~pieces).any():
+        if (later & ~pieces).any() or self._may_outrun(row):
             return LOST  # It may be the same cell, not recognised.
         if shrunk:
             return "shrank"
         if self._picture_fails or (away_px < HIDDEN_RADII * np.sqrt(areas / np.pi)).any():
             return LOST
         return "vanished" if self._was_clear(row) else LOST
+
+    def _may_outrun(self, row: int) -> bool:
+        """A small end or a sudden one of so fast a cell may be another cell, taken for it."""
+        diameter_px = 2 * np.sqrt(self._tracks.areas_px[row] / np.pi)
+        return bool(np.hypot(*self._tracks.velocities_px[row]) > OUTRUN_DIAMETERS * diameter_px)
 
     def _was_clear(self, row: int) -> bool:
         tracks, enough = self._tracks, self._config.vanished_sightings
