@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,16 @@ class Form(StrEnum):
 
     int8 = "int8"
     float32 = "float32"
+
+
+def command_line(words: list[str], options: dict[str, object]) -> str:
+    """The command that makes a model again, for its model.toml: `streamcount`, the words, and what was set."""
+    for key, value in options.items():
+        if value is True:
+            words = [*words, f"--{key}"]
+        elif value not in ("", None, False):
+            words = [*words, f"--{key}", str(value)]
+    return shlex.join(["streamcount", *words])
 
 
 def settings_of(config: Path | None, bootstrap_servers: str | None) -> Settings:

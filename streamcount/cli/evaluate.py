@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from streamcount.training.shapes.report import ShapeSubject
 
 
+class Scale(StrEnum):
+    """What the model is told of the size of cells."""
+
+    unknown = "unknown"
+    told = "told"
+
+
 def _option(help_text: str, **limits: Any) -> Any:
     return typer.Option(help=help_text, **limits)
 
@@ -36,6 +44,9 @@ def evaluate(
         str, _option("A detector without model, such as `watershed`, in place of --model.")
     ] = "",
     form: Annotated[Form, _option("Compiled form of the model.")] = Form.int8,
+    scale: Annotated[
+        Scale, _option("told: the model is told the size of each image's cells, which the labels know.")
+    ] = Scale.unknown,
     part: Annotated[
         str,
         _option("train or val, of a folder with parts or a split file; val without what train holds too."),
@@ -60,17 +71,20 @@ def evaluate(
     """Judge a detector on labelled images: average precision by class, F1, and the error of its counts.
 
     Counts are judged by image: MAE is the mean absolute error in cells, bias the mean error with its sign,
-    MAPE the mean of error over truth. The detector is told nothing about the images' scale. Figures come twice: of
-    all cells, and of whole cells only, since labels of cells cut by the image's edge are inconsistent in most sets.
+    MAPE the mean of error over truth. The detector is told nothing about the images' scale, unless by
+    --scale told: the difference is the price of not telling it. Figures come twice: of all cells, and of whole
+    cells only, since labels of cells cut by the image's edge are inconsistent in most sets.
     Models of outlines are judged by outlines.
 
     Example: `streamcount evaluate smears/val --model blood-smear --report report/`
     """
     if bool(model) == bool(detector):
         raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
+    from streamcount.training.data.parts import read_part
+
     console = Console(stderr=True)
     with console.status("reading the data"):
-        dataset = _read(data, part, split, data_format)
+        dataset = read_part(data, part, split, data_format)
     describe(console, part or data.name, dataset)
     if model and _is_second_stage(model):
         shapes = _judge_shapes(dataset, (model, first, form.value), data, console)
@@ -81,6 +95,8 @@ def evaluate(
 
             console.print(f"Wrote {write_shapes_report(shapes, report)}.")
         return
+    if scale is Scale.told:
+        dataset = _with_scale(dataset, model)
     with progress_bar(console) as progress:
         task = progress.add_task("detecting", total=(2 if model else 1) * len(dataset.images), note="")
         subject = _judge(
@@ -99,6 +115,15 @@ def evaluate(
 
         written = write_worst(dataset, subject.counted, pictures, worst)
         console.print(f"Wrote {len(written)} pictures to {pictures}.")
+
+
+def _with_scale(dataset: Dataset, model: str) -> Dataset:
+    from streamcount.detection.bundle import load_bundle
+    from streamcount.training.data.labelled import with_pixel_sizes
+
+    if not model:
+        raise ConfigurationError("--scale told is for a --model; other detectors know no size of cells.")
+    return with_pixel_sizes(dataset, load_bundle(model).input.cell_diameter_um)
 
 
 def _tell(
@@ -154,18 +179,6 @@ def build_detector(kind: str) -> Detector:
         raise ConfigurationError(f"There is no detector {kind!r}: {error.errors()[0]['msg']}.") from error
 
 
-def _read(data: Path, part: str, split: Path | None, data_format: str | None) -> Dataset:
-    from streamcount.training.data.parts import apart, read_parts
-    from streamcount.training.data.read import read_data
-
-    if not part:
-        return read_data(data, format=data_format)
-    parts, _ = apart(read_parts(data, split=split, format=data_format))
-    if part not in parts:
-        raise ConfigurationError(f"--part {part!r} is none of {', '.join(parts)}.")
-    return parts[part]
-
-
 def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Callable[[], None]) -> Subject:
     """chosen: the model, or else the kind of detector, and the form."""
     from streamcount.training.judge import class_columns, figures, find_all
@@ -181,7 +194,8 @@ def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Cal
         ranked = ranked_finds(folder, dataset, form, tick)
         counted = counted_finds(folder, dataset, form, tick)
         told = in_words_of(load_bundle(model), dataset)
-        return Subject(model, where, told, ranked, counted, all_figures(form, told, ranked, counted))
+        name = form if dataset.images[0].pixel_size_um is None else f"{form}, scale told"
+        return Subject(model, where, told, ranked, counted, all_figures(name, told, ranked, counted))
     detector = build_detector(kind)
     columns = class_columns(detector, dataset, None)
     # A detector of other classes can still be judged on all cells as one.

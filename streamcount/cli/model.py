@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamcount.cli._figures import print_figures
+from streamcount.cli._options import command_line
 
 model = typer.Typer(
     no_args_is_help=True, help="What models there are, what each finds and needs, and how good it is."
@@ -74,3 +76,53 @@ def show(
             console.print(f"{key}: {training[key]}", highlight=False, markup=False)
     for form, figures in told.get("figures", {}).items():
         print_figures(form, figures)
+
+
+@model.command("calibrate")
+def calibrate(
+    name: Annotated[str, typer.Argument(help="Name or folder of a model bundle.", show_default=False)],
+    images: Annotated[
+        Path, typer.Argument(help="Labelled images that the model was not trained on.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option(help="Folder for the calibrated bundle; may be the model's own.", file_okay=False)
+    ],
+    part: Annotated[str, typer.Option(help="train or val, of a folder with parts or a split file.")] = "",
+    held_back: Annotated[
+        bool,
+        typer.Option(
+            "--held-back", help="Of train only the tenth that `streamcount train` keeps back for this."
+        ),
+    ] = False,
+    split: Annotated[Path | None, typer.Option(help="Split file.", show_default="IMAGES/split.json")] = None,
+    data_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the labels.", show_default="recognised")
+    ] = None,
+) -> None:
+    """Choose a model's thresholds and temperatures anew, on images of your own microscope.
+
+    The net stays as it is: it takes seconds, and twenty labelled images are enough to take the bias out of
+    counts. Judge the result on other images than these, with `streamcount evaluate`.
+
+    Example: `streamcount model calibrate blood-smear my-smears --output models/my-blood-smear`
+    """
+    from streamcount.errors import ConfigurationError
+    from streamcount.training.data.labelled import split_calibration
+    from streamcount.training.data.parts import read_part
+    from streamcount.training.recalibrate import recalibrate
+
+    if held_back and part != "train":
+        raise ConfigurationError("--held-back is of the part that was trained on: give --part train.")
+    command = command_line(
+        ["model", "calibrate", Path(name).name, images.name, "--output", f"models/{output.name}"],
+        {"part": part, "held-back": held_back, "split": split and split.name, "format": data_format},
+    )
+    console = Console(stderr=True)
+    with console.status("reading the data"):
+        dataset = read_part(images, part, split, data_format)
+        if held_back:
+            _, dataset = split_calibration(dataset, 0.1)
+    with console.status(f"choosing thresholds on {len(dataset.images)} images"):
+        bundle = recalibrate(name, dataset, output, command)
+    chosen = ", ".join(f"{one.name} {one.threshold:.2f}" for one in bundle.classes)
+    console.print(f"Wrote {output}: thresholds {chosen}; of {len(dataset.images)} images.", highlight=False)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from streamcount.cli._figures import print_figures
+from streamcount.cli._options import command_line
 from streamcount.cli._training import (
     Order,
     Source,
@@ -166,7 +167,7 @@ def train(
         cell_diameter_um=cell_um,
         licence=licence,
         provenance=provenance,
-        command=_command(data, output, {
+        command=command_line(["train", data.name, "--output", f"models/{model_name(output)}"], {
             "from": Path(parent).name, "images": images, "task": task and task.value, "epochs": recipe.epochs,
             "seed": seed, "width": recipe.width, "diameter": recipe.diameter_px, "cell-um": cell_um,
             "reference": reference, "names": names, "drop": drop, "abnormal": abnormal,
@@ -182,14 +183,3 @@ def train(
     for form, figures in measured.items():
         print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
     console.print(f"Wrote {output}. The state in {order.state} is not needed any more.")
-
-
-def _command(data: Path, output: Path, options: dict[str, object]) -> str:
-    """The command that trains this model again, without the folders of this machine."""
-    import shlex
-
-    words = ["streamcount", "train", data.name, "--output", f"models/{model_name(output)}"]
-    for key, value in options.items():
-        if value not in ("", None):
-            words += [f"--{key}", str(value)]
-    return shlex.join(words)

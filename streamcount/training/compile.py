@@ -50,6 +50,7 @@ from streamcount.training.weights import save_weights
 
 NMS_IOU = 0.7
 TYPICAL_INPUTS = 64
+DRAFT_THRESHOLD, CALIBRATION_ROUNDS = 0.3, 2
 LEAST_FINDS = 50  # a class with fewer is calibrated with all the others
 LEAST_AREAS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)  # of the reference cell's disc
 PALETTE = ("#1f5fd0", "#12a04a", "#e0352b", "#b04ad0", "#e09a00", "#00a3a3", "#7a5230", "#666666")
@@ -174,12 +175,33 @@ def calibrated_bundle(folder: Path, draft: Bundle, dataset: Dataset, compiled: C
 def _with_thresholds(
     folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled
 ) -> tuple[Bundle, list[Found]]:
-    """The bundle calibrated and written to ``folder``, and what it finds, the doubtful too."""
-    store_bundle(folder, draft, compiled)
-    ranked = ranked_finds(folder, dataset)
-    final = calibrated(draft, dataset, ranked)
+    """The bundle calibrated and written to ``folder``, and what it finds, the doubtful too.
+
+    Whatever temperatures and thresholds the draft has, the result is the same.
+    """
+    classes = tuple(
+        msgspec.structs.replace(one, threshold=DRAFT_THRESHOLD, temperature=1.0) for one in draft.classes
+    )
+    final = draft = msgspec.structs.replace(draft, classes=classes)
+    # Twice, since the thresholds help to tell a frame's scale, on which in turn the scores depend.
+    for _ in range(CALIBRATION_ROUNDS):
+        store_bundle(folder, draft, compiled)
+        ranked = ranked_finds(folder, dataset)
+        final = calibrated(draft, dataset, ranked)
+        draft = _untempered(final)
     store_bundle(folder, final, compiled)
     return final, ranked
+
+
+def _untempered(bundle: Bundle) -> Bundle:
+    """The same bundle for scores as the net gives them: thresholds at the same scores, temperatures of 1."""
+    thresholds = np.array([one.threshold for one in bundle.classes], np.float32)
+    raw = tempered(thresholds, np.array([1 / one.temperature for one in bundle.classes], np.float32))
+    classes = tuple(
+        msgspec.structs.replace(one, threshold=float(threshold), temperature=1.0)
+        for one, threshold in zip(bundle.classes, raw, strict=True)
+    )
+    return msgspec.structs.replace(bundle, classes=classes)
 
 
 def calibrated(bundle: Bundle, dataset: Dataset, ranked: list[Found]) -> Bundle:
@@ -238,7 +260,7 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
     classes = tuple(
         ClassInfo(
             name=name,
-            threshold=0.3,
+            threshold=DRAFT_THRESHOLD,
             relative_diameter=round(train.relative_diameters[i], 3),
             abnormal=name in naming.abnormal,
             dead=name in naming.dead,

@@ -23,7 +23,7 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
     Figures go to [figures.FORM."CLASS"], by form (int8, float32, or another detector) and class.
     """
     lines = [
-        "# Written by `streamcount train`; figures also by `streamcount evaluate --record`.",
+        "# Written by `streamcount train`, `streamcount model calibrate` and `streamcount evaluate --record`.",
         *_pairs({
             "name": bundle.name, "task": bundle.task, "nms_iou": bundle.nms_iou,
             "least_area": bundle.least_area, "refines": bundle.refines,

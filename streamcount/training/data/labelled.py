@@ -30,6 +30,7 @@ class LabelledImage:
     (height, width). diameter_px: the reference cell's diameter (mean side of its box). masks: gives the (H, W) int32
     label image in which cell i has the value i + 1; None where only boxes are known. source: the lab, slide or
     sequence it is from; images of one source are alike. complete: every cell is labelled, so that it can be counted.
+    pixel_size_um: side of a pixel in the specimen, where a detector is to be told.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class LabelledImage:
     masks: Callable[[], NDArray[np.int32]] | None = None
     source: str = ""
     complete: bool = True
+    pixel_size_um: float | None = None
 
     def read(self) -> Image:
         """The image as the camera gave it. Raises TrainingError when it cannot be decoded."""
@@ -193,6 +195,12 @@ def with_diameters(dataset: Dataset, reference_class: int | None) -> Dataset:
         relative.append(_median(np.concatenate(own), 1.0))
     images = tuple(replace(i, diameter_px=d) for i, d in zip(dataset.images, diameters, strict=True))
     return replace(dataset, images=images, relative_diameters=tuple(relative))
+
+
+def with_pixel_sizes(dataset: Dataset, cell_diameter_um: float) -> Dataset:
+    """The set with a pixel size for each image, by which its reference cell is so large."""
+    images = tuple(replace(i, pixel_size_um=cell_diameter_um / i.diameter_px) for i in dataset.images)
+    return replace(dataset, images=images)
 
 
 def _reference_diameters(dataset: Dataset, sizes: list[NDArray[np.float32]], reference: int) -> list[float]:

@@ -12,7 +12,14 @@ import numpy as np
 from streamcount.errors import TrainingError
 from streamcount.training.data.duplicates import fingerprints, near_duplicates
 from streamcount.training.data.labelled import Dataset, NoteKind, with_diameters
-from streamcount.training.data.read import PARTS, ReadOptions, common_names, read_unmeasured, with_sources
+from streamcount.training.data.read import (
+    PARTS,
+    ReadOptions,
+    common_names,
+    read_data,
+    read_unmeasured,
+    with_sources,
+)
 
 SPLIT_NAME = "split.json"
 
@@ -109,6 +116,19 @@ def apart(parts: dict[str, Dataset]) -> tuple[dict[str, Dataset], int]:
         return parts, 0
     kept = tuple(image for index, image in enumerate(val.images) if index not in seen)
     return {**parts, "val": replace(val, images=kept)}, len(seen)
+
+
+def read_part(data: Path, part: str, split: Path | None = None, format: str | None = None) -> Dataset:
+    """One part of a set, "val" without what "train" holds too; or the whole folder, where part is "".
+
+    Raises TrainingError where there is no such part.
+    """
+    if not part:
+        return read_data(data, format=format)
+    parts, _ = apart(read_parts(data, split=split, format=format))
+    if part not in parts:
+        raise TrainingError(f"--part {part!r} is none of {', '.join(parts)}.")
+    return parts[part]
 
 
 def read_parts_unmeasured(data: Path, split: Path | None, options: ReadOptions) -> dict[str, Dataset]:

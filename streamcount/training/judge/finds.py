@@ -58,10 +58,11 @@ def find_all(
 
 
 def frame_of(image: LabelledImage) -> Frame:
-    """The image as a frame of unknown pixel size."""
-    return Frame(
-        image.read(), FrameMetadata(camera_id="evaluation", run_id="1", sequence=0, acquired_at_ns=0)
+    """The image as a frame; of unknown pixel size, unless the image tells it."""
+    metadata = FrameMetadata(
+        camera_id="evaluation", run_id="1", sequence=0, acquired_at_ns=0, pixel_size_um=image.pixel_size_um
     )
+    return Frame(image.read(), metadata)
 
 
 def as_found(cells: Detections, columns: list[int]) -> Found:
@@ -70,9 +71,10 @@ def as_found(cells: Detections, columns: list[int]) -> Found:
 
 
 def class_columns(detector: Detector, dataset: Dataset, bundle: Bundle | None) -> list[int] | None:
-    """The data's number of each of the detector's classes, by name or the bundle's `label`; or None."""
-    labels = {info.name: info.label or info.name for info in bundle.classes} if bundle else {}
-    names = [labels.get(name, name) for name in detector.model.class_names]
+    """The data's number of each of the detector's classes, by the bundle's `label` or by name; or None."""
+    labels = {info.name: info.label for info in bundle.classes if info.label} if bundle else {}
+    known = {name: label for name, label in labels.items() if label in dataset.class_names}
+    names = [known.get(name, name) for name in detector.model.class_names]
     if not set(names) <= set(dataset.class_names):
         return None
     return [dataset.class_names.index(name) for name in names]

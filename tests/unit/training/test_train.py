@@ -118,6 +118,11 @@ def test_the_commands_make_a_bundle_and_judge_it(
     shown = CliRunner().invoke(app, ["model", "show", "made/drawn"])
     assert shown.exit_code == 0, shown.output
     assert "white" in shown.output
+    told = CliRunner().invoke(
+        app, ["evaluate", "cells/val", "--model", "made/drawn", "--scale", "told", "--json"]
+    )
+    assert told.exit_code == 0, told.output
+    assert {"int8, scale told", "int8, scale told, whole cells"} == set(json.loads(told.stdout))
     words = ["export", "made/drawn", "--form", "int8", "--size", "96x128", "--data", "cells/train"]
     result = CliRunner().invoke(app, [*words, "--output", "out/fixed.tflite"])
     assert result.exit_code == 0, result.output

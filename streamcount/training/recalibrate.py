@@ -1,0 +1,59 @@
+"""A finished bundle with temperatures and thresholds chosen anew on labelled images; its net stays as it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from streamcount.detection.bundle import CROP_CLASSIFICATION, Bundle, find_bundle, load_bundle
+from streamcount.errors import ModelError, TrainingError
+from streamcount.training.compile import calibrated_bundle, in_words_of
+from streamcount.training.data.labelled import Dataset
+from streamcount.training.modelfile import read_model_file, write_model_file
+
+
+def recalibrate(name: str, dataset: Dataset, output: Path, command: str) -> Bundle:
+    """Write a copy of a bundle to OUTPUT (which may be its own folder) that is calibrated on `dataset`.
+
+    Figures measured with the old thresholds are left out of the copy's model.toml. command: told there as
+    `calibrated_by`. Raises ModelError where the model classifies crops or has no int8 form, and TrainingError
+    where the labels' classes are not the model's or no cell is labelled.
+    """
+    bundle, folder = load_bundle(name), find_bundle(name)
+    if bundle.task == CROP_CLASSIFICATION:
+        raise ModelError(
+            f"{bundle.name} classifies crops and has no thresholds; name a model that finds cells."
+        )
+    if "int8" not in bundle.forms:
+        raise ModelError(f"{bundle.name} has no int8 form, on which thresholds are chosen.")
+    ordered = _in_model_order(bundle, dataset)
+    compiled = {form: (bundle.read_model(form), one.outputs) for form, one in bundle.forms.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        final = calibrated_bundle(Path(scratch) / bundle.name, bundle, ordered, compiled)
+    story = read_model_file(folder).get("training", {})
+    story |= {"images_for_thresholds": len(dataset.images), "calibrated_by": command}
+    if output.resolve() != folder.resolve():
+        shutil.copytree(folder, output, dirs_exist_ok=True)
+    write_model_file(output, final, story, {})
+    return final
+
+
+def _in_model_order(bundle: Bundle, dataset: Dataset) -> Dataset:
+    """The set with the model's classes in the model's order."""
+    if not sum(len(image.class_ids) for image in dataset.images):
+        raise TrainingError(
+            "No cell is labelled in these images; thresholds need some dozens of labelled cells."
+        )
+    told = in_words_of(bundle, dataset)
+    if sorted(told.class_names) != sorted(bundle.class_names):
+        raise TrainingError(
+            f"The labels name {', '.join(dataset.class_names)}, the model {', '.join(bundle.class_names)}: "
+            "call the labels' classes as the model does, or train --from the model."
+        )
+    numbers = np.array([bundle.class_names.index(name) for name in told.class_names], np.int64)
+    images = tuple(replace(image, class_ids=numbers[image.class_ids]) for image in told.images)
+    return replace(told, class_names=bundle.class_names, images=images)
