@@ -23,8 +23,11 @@ demo: $(VENV)/demo.stamp ## A broker, two cameras, a worker and a live table; Ct
 picture: $(VENV)/dev.stamp ## The README's picture of the live page, on your own images: IMAGES=DIR.
 	$(BIN)/python -m bench.picture "$(IMAGES)" docs/images/page.jpg
 
+# Files of tests are shared among so many processes; the broker's tests mostly wait. JOBS=0 for one after the other.
+JOBS ?= 2
+
 test: lint ## All checks and all tests. ARGS="-k name" for some.
-	$(BIN)/pytest --durations=10 $(ARGS)
+	$(BIN)/pytest --durations=10 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: types ## Style, types and the layers' contracts.
 	$(BIN)/ruff check $(wildcard $(CODE))
