@@ -48,6 +48,12 @@ class FrameError(StreamcountError):
         self.reason = reason
 
 
+class CorrectionError(StreamcountError):
+    """A person's correction does not fit its frame, or what is kept of corrections cannot be read or written."""
+
+    exit_code = ExitCode.INPUT
+
+
 class ModelError(StreamcountError):
     """A model bundle is missing, damaged, or fails to run."""
 

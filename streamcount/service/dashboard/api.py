@@ -16,10 +16,12 @@ from streamcount.config import Settings
 from streamcount.errors import FrameError
 from streamcount.service.dashboard.camera import CameraLive, CountPoint, DeadLetterNote, Picture
 from streamcount.service.dashboard.cells import CellsView, cells_view, model_of
+from streamcount.service.dashboard.corrections import Corrections
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.pictures import ScaledPictures
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
+from streamcount.service.dashboard.writing import Writing
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 LONGEST = 2**63 - 1
@@ -70,7 +72,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 class Dashboard:
     """What all parts of the page share: the model, the feed that fills it, the pictures made of it."""
 
-    def __init__(self, settings: Settings, feed: Feed, model: LiveModel) -> None:
+    def __init__(
+        self, settings: Settings, feed: Feed, model: LiveModel, writing: Writing | None = None
+    ) -> None:
+        self.writing = writing or Writing()
+        self.corrections = Corrections(self.writing.corrections, settings.limits.frame_pixels)
         self.settings = settings
         self.feed = feed
         self.model = model
@@ -90,20 +96,25 @@ class JsonBytes(JSONResponse):
 
 def make_api(dashboard: Dashboard) -> FastAPI:
     """The API's application, to be mounted beside the page."""
+    # It builds on this module.
+    from streamcount.service.dashboard.api_corrections import add_corrections, describe_corrections
+
     api = FastAPI(
         title="streamcount",
         version="1",
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        description="What the cameras see and what is counted, now. Read only. Times are RFC 3339 in UTC.",
+        description="What cameras see and what is counted, now. Only corrections write. Times are RFC 3339 in UTC.",
     )
     router = APIRouter(prefix="/api/v1", default_response_class=JsonBytes)
     _add_words(router, dashboard)
     _add_pictures(router, dashboard)
     _add_stream(router, dashboard)
+    add_corrections(router, dashboard)
     api.include_router(router)
     _describe(api)
+    describe_corrections(api.openapi())
     return api
 
 
@@ -195,7 +206,9 @@ def _add_pictures(router: APIRouter, dashboard: Dashboard) -> None:
         | None = None,
     ) -> Response:
         if run is not None and sequence is not None:
-            found = _look(dashboard, camera_id, lambda one: one.picture(run, sequence))
+            found = dashboard.corrections.picture(camera_id, run, sequence) or _look(
+                dashboard, camera_id, lambda one: one.picture(run, sequence)
+            )
         else:
             found = dashboard.shown(camera_id)
         if found is None:

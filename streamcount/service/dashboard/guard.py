@@ -82,8 +82,9 @@ class Guard:
     """ASGI middleware around all of the server, WebSockets included.
 
     A request is served only where its Host is an address, localhost or one of `names` (else a name that was pointed
-    at us, DNS rebinding, could read the page), where its Origin, if it says one, is that host, and where it brings
-    the token, as `Authorization: Bearer` or as the cookie that the login gives. token: "" to ask for none.
+    at us, DNS rebinding, could read the page), where its Origin, if it says one, is that host, where the browser says
+    of no change that another site sent it, and where it brings the token, as `Authorization: Bearer` or as the cookie
+    that the login gives. token: "" to ask for none.
     """
 
     def __init__(self, app: ASGIApp, token: str = "", names: Iterable[str] = ()) -> None:
@@ -111,6 +112,9 @@ class Guard:
             return _error(400, "this name is not served: start the dashboard with --name NAME to allow it")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+            return _error(403, "requests from other sites are refused")
+        changes = scope.get("method", "GET") not in ("GET", "HEAD", "OPTIONS")
+        if changes and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return _error(403, "requests from other sites are refused")
         if not self._token:
             return None

@@ -17,6 +17,7 @@ from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard, token_for
 from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,12 @@ def make_app(dashboard: Dashboard, token: str = "", names: Sequence[str] = ()) -
 
 
 def run_dashboard(
-    settings: Settings, address: Address, say: Callable[[str], None] = lambda url: None
+    settings: Settings,
+    address: Address,
+    say: Callable[[str], None] = lambda url: None,
+    writing: Writing | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. say: told the page's URL once its port is bound.
+    """Serves until SIGINT or SIGTERM. say: told the page's URL once its port is bound. writing: nothing by default.
 
     Raises ConfigurationError where the address cannot be bound, or needs a token and has none.
     """
@@ -58,7 +62,7 @@ def run_dashboard(
     listening = _bind(address)
     model = LiveModel()
     with Feed(settings, model) as feed:
-        app = make_app(Dashboard(settings, feed, model), token, address.names)
+        app = make_app(Dashboard(settings, feed, model, writing), token, address.names)
         config = uvicorn.Config(
             app,
             log_level="warning",

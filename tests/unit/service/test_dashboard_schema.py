@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -12,6 +16,7 @@ from streamcount.config import Settings
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.service.dashboard.writing import Writing
 from streamcount.types import CountsUpdated, FrameMetadata
 from streamcount.wire import encode_event
 from streamcount.wire.cloudevents import frame_headers
@@ -39,7 +44,10 @@ def _schema() -> Any:
         Taken("counts", 0, 0, b"0", encode_event(counted), [], now_ns // 10**6), time.monotonic(), now_ns
     )
     model.take(Taken("dead-letters", 0, 0, b"0", b"", [], now_ns // 10**6), time.monotonic(), now_ns)
-    api = make_api(Dashboard(configuration, Feed(configuration, model), model))
+    kept = Path(tempfile.mkdtemp(prefix="streamcount-corrections-"))
+    atexit.register(shutil.rmtree, kept)
+    writing = Writing(corrections=kept)
+    api = make_api(Dashboard(configuration, Feed(configuration, model), model, writing))
     # The stream has no end, and is tested by itself.
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", api).exclude(path="/api/v1/stream")
 

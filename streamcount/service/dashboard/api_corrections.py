@@ -1,0 +1,217 @@
+"""The API's routes of corrections: a frame with its cells held still, what is said of it, what was saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+
+from streamcount.errors import CorrectionError
+from streamcount.service.dashboard.api import LONGEST, NAME, CameraId, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.corrections import OFF, HeldFrame, NoSuchFrameError, counted
+from streamcount.types.corrections import (
+    LONGEST_REMARK,
+    MOST_CORRECTIONS,
+    CorrectedModel,
+    Correction,
+    Identifier,
+    LabelledCell,
+    Saving,
+    Sha256,
+)
+
+MOST_BYTES = 2 * 2**20
+MOST_SAVED = 200
+
+
+class FrameLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame and its cells as they are corrected so far.
+
+    savings: how often its corrections were saved; to be sent with the next. checked: the last said that all else is
+    right.
+    """
+
+    camera_id: str
+    run: str
+    sequence: int
+    frame_sha256: str
+    width_px: int
+    height_px: int
+    model: CorrectedModel
+    cells: tuple[LabelledCell, ...]
+    savings: int
+    checked: bool
+
+
+class NewCorrections(msgspec.Struct, frozen=True, kw_only=True):
+    """Corrections of one frame, in order; docs/dashboard.md tells what they mean.
+
+    savings: as the frame's labels told it, so that nobody corrects what he has not seen.
+    """
+
+    run: Identifier
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]
+    frame_sha256: Sha256
+    savings: Annotated[int, msgspec.Meta(ge=0, le=10**6)]
+    corrections: Annotated[tuple[Correction, ...], msgspec.Meta(max_length=MOST_CORRECTIONS)]
+    checked: bool
+    remark: Annotated[str, msgspec.Meta(max_length=LONGEST_REMARK)] = ""
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """A saving in short. counts: corrections of each kind; saved_at_ns: wall time."""
+
+    camera_id: str
+    run: str
+    sequence: int
+    frame_sha256: str
+    model: CorrectedModel
+    number: int
+    saved_at_ns: int
+    counts: dict[str, int]
+    checked: bool
+    remark: str
+
+
+def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
+    """Adds the routes."""
+    problems: dict[int | str, dict[str, Any]] = {
+        403: {"model": Problem, "description": "this page keeps no corrections"},
+        404: {"model": Problem, "description": "no such frame, or its cells are not known"},
+    }
+    writing: dict[int | str, dict[str, Any]] = {
+        **problems,
+        409: {"model": Problem, "description": "they do not fit the frame, or it was corrected meanwhile"},
+        413: {"model": Problem, "description": "too long"},
+        415: {"model": Problem, "description": "the body is not application/json"},
+    }
+
+    @router.get("/cameras/{camera_id}/labels", summary="A frame to be corrected", responses=problems)
+    async def labels(
+        camera_id: CameraId,
+        run: Annotated[str, Query(pattern=NAME, description="which run; with sequence")] | None = None,
+        sequence: Annotated[int, Query(ge=0, le=LONGEST, description="which frame of it")] | None = None,
+    ) -> JsonBytes:
+        """It is held still: it can be corrected long after Kafka's newest frames went by."""
+        frame = None if run is None or sequence is None else (run, sequence)
+        return JsonBytes(labels_of(camera_id, await run_in_threadpool(_hold, dashboard, camera_id, frame)))
+
+    @router.post("/cameras/{camera_id}/corrections", summary="Keeps corrections of a frame", status_code=201,
+                 responses=writing)  # fmt: skip
+    async def save(camera_id: CameraId, request: Request) -> JsonBytes:
+        """Relabels cells, strikes false ones, draws missed ones. What was counted does not change."""
+        told = await _told(request)
+        saving = await run_in_threadpool(_save, dashboard, camera_id, told)
+        return JsonBytes(saved(saving), status_code=201)
+
+    @router.get("/corrections", summary="What was corrected last, newest first")
+    def newest(
+        limit: Annotated[int, Query(ge=1, le=MOST_SAVED, description="how many at most")] = 20,
+    ) -> JsonBytes:
+        return JsonBytes([saved(one) for one in dashboard.corrections.newest(limit)])
+
+
+ANSWERS: dict[tuple[str, str, str], Any] = {
+    ("/cameras/{camera_id}/labels", "get", "200"): FrameLabels,
+    ("/cameras/{camera_id}/corrections", "post", "201"): Saved,
+    ("/corrections", "get", "200"): list[Saved],
+}
+
+
+def describe_corrections(document: dict[str, Any]) -> None:
+    """Puts into an OpenAPI document what these routes take and give."""
+    types = (*ANSWERS.values(), NewCorrections)
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    for (path, method, status), schema in zip(ANSWERS, schemas, strict=False):
+        answer = document["paths"][f"/api/v1{path}"][method]["responses"][status]
+        answer["content"] = {"application/json": {"schema": schema}}
+    document["paths"]["/api/v1/cameras/{camera_id}/corrections"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": schemas[-1]}},
+    }
+
+
+def labels_of(camera_id: str, held: HeldFrame) -> FrameLabels:
+    """What the API tells of a held frame."""
+    facts = held.facts
+    return FrameLabels(
+        camera_id=camera_id,
+        run=held.picture.run_id,
+        sequence=held.picture.sequence,
+        frame_sha256=facts.frame_sha256,
+        width_px=facts.width_px,
+        height_px=facts.height_px,
+        model=facts.model,
+        cells=held.cells,
+        savings=held.savings,
+        checked=held.checked,
+    )
+
+
+def saved(saving: Saving) -> Saved:
+    """What the API tells of a saving."""
+    frame = saving.frame
+    return Saved(
+        camera_id=frame.camera_id,
+        run=frame.run_id,
+        sequence=frame.sequence,
+        frame_sha256=frame.frame_sha256,
+        model=frame.model,
+        number=saving.number,
+        saved_at_ns=saving.saved_at_ns,
+        counts=counted(saving),
+        checked=saving.checked,
+        remark=saving.remark,
+    )
+
+
+def _number(text: str) -> int | float:
+    """JSON Schema takes 3.0 for a whole number, and so do the programs that go by it."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+_JSON = msgspec.json.Decoder(float_hook=_number)
+
+
+async def _told(request: Request) -> NewCorrections:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "send application/json")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"more than {MOST_BYTES} bytes")
+    try:
+        return msgspec.convert(_JSON.decode(body), NewCorrections)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # In the form that FastAPI gives to all others of its kind.
+        problem = {"type": "value_error", "loc": ("body",), "msg": str(error)}
+        raise RequestValidationError([problem]) from error
+
+
+def _hold(dashboard: Dashboard, camera_id: str, frame: tuple[str, int] | None) -> HeldFrame:
+    if not dashboard.corrections.enabled:
+        raise HTTPException(403, OFF)
+    try:
+        return dashboard.corrections.hold(dashboard.model, camera_id, frame)
+    except NoSuchFrameError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def _save(dashboard: Dashboard, camera_id: str, told: NewCorrections) -> Saving:
+    held = _hold(dashboard, camera_id, (told.run, told.sequence))
+    if held.facts.frame_sha256 != told.frame_sha256:
+        raise HTTPException(409, f"frame {told.run}/{told.sequence} is another: {held.facts.frame_sha256}")
+    try:
+        return dashboard.corrections.save(
+            replace(held, savings=told.savings), told.corrections, told.checked, told.remark
+        )
+    except CorrectionError as error:
+        raise HTTPException(409, str(error)) from error
