@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,14 +21,23 @@ def dashboard(
         list[str] | None,
         typer.Option(help="A host name by which browsers may ask for the page; addresses always may."),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Lets cells be corrected; what is said is kept here, with its frame."
+        ),
+    ] = None,
 ) -> None:
     """Serves a page that shows every camera, what is counted, and whether the figures add up.
 
-    It only reads, belongs to no consumer group, and can be killed, restarted or run twice without any effect on
-    the counting. While Kafka is away it says so, and goes on by itself.
+    It only reads what is counted, belongs to no consumer group, and can be killed, restarted or run twice without any
+    effect on the counting. While Kafka is away it says so, and goes on by itself.
 
     By default only this machine reaches it. With `--host 0.0.0.0` others do: then a token of 16 characters or more
     must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it.
+
+    With `--corrections FOLDER`, who sees the page may correct cells of a frame; nothing that was counted changes.
+    `streamcount data corrections FOLDER --output mine` makes a training set of that.
     """
     import logging
 
@@ -40,6 +50,7 @@ def dashboard(
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         from streamcount.service.dashboard.server import Address, run_dashboard
+        from streamcount.service.dashboard.writing import Writing
     except ImportError as error:
         raise ConfigurationError(
             f"the page needs the extra `dashboard`: pip install 'streamcount[dashboard]' ({error})"
@@ -48,4 +59,5 @@ def dashboard(
     def say(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
 
-    run_dashboard(settings, Address(host, port, tuple(name or ())), say)
+    writing = Writing(corrections=corrections)
+    run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing)

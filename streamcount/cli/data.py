@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamcount.cli.data_corrections import corrections
 from streamcount.errors import ExitCode, TrainingError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ Formats are recognised: YOLO text, Pascal VOC, COCO, label images, points, Cell 
 From a video to a model: `streamcount data extract film.mp4 --output mine`, correct the labels,
 `streamcount data check mine`, `streamcount data split mine`, `streamcount train mine --output models/mine`.""",
 )
+data.command(no_args_is_help=True)(corrections)
 
 
 class By(StrEnum):

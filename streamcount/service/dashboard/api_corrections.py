@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -147,8 +146,8 @@ def labels_of(camera_id: str, held: HeldFrame) -> FrameLabels:
         width_px=facts.width_px,
         height_px=facts.height_px,
         model=facts.model,
-        cells=held.cells,
-        savings=held.savings,
+        cells=held.cells(),
+        savings=len(held.saved),
         checked=held.checked,
     )
 
@@ -209,9 +208,9 @@ def _save(dashboard: Dashboard, camera_id: str, told: NewCorrections) -> Saving:
     held = _hold(dashboard, camera_id, (told.run, told.sequence))
     if held.facts.frame_sha256 != told.frame_sha256:
         raise HTTPException(409, f"frame {told.run}/{told.sequence} is another: {held.facts.frame_sha256}")
+    if len(held.saved) != told.savings:
+        raise HTTPException(409, "somebody else corrected this frame meanwhile; ask for its labels anew")
     try:
-        return dashboard.corrections.save(
-            replace(held, savings=told.savings), told.corrections, told.checked, told.remark
-        )
+        return dashboard.corrections.save(held, told.corrections, told.checked, told.remark)
     except CorrectionError as error:
         raise HTTPException(409, str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +27,6 @@ from streamcount.types.corrections import (
     LabelledCell,
     Saving,
     labelled,
-    labelled_by,
 )
 from streamcount.wire import decode_detections, decode_image
 
@@ -37,13 +37,21 @@ OFF = "this page keeps no corrections: start it with streamcount dashboard --cor
 
 @dataclass(frozen=True)
 class HeldFrame:
-    """A frame that is looked at: its picture, what was found in it, how often its corrections were saved."""
+    """A frame that is looked at: its picture, what was found in it, and what was saved about it until then."""
 
     picture: Picture
     facts: FrameFacts
-    savings: int
-    cells: tuple[LabelledCell, ...]
-    checked: bool
+    saved: tuple[Saving, ...] = ()
+
+    @property
+    def checked(self) -> bool:
+        """Whether the last saving said that all else in the frame is right."""
+        return bool(self.saved) and self.saved[-1].checked
+
+    def cells(self, said: Sequence[Correction] = ()) -> tuple[LabelledCell, ...]:
+        """The cells as saved, and after what is said now. Raises CorrectionError."""
+        before = [one for saving in self.saved for one in saving.corrections]
+        return labelled(self.facts, [*before, *said])
 
 
 class NoSuchFrameError(CorrectionError):
@@ -87,7 +95,7 @@ class Corrections:
         facts = self._facts(camera_id, picture, record)
         key = (camera_id, picture.run_id, picture.sequence)
         with self._lock:
-            self._held[key] = HeldFrame(picture, facts, 0, labelled(facts, ()), False)
+            self._held[key] = HeldFrame(picture, facts)
             held = self._refreshed(folder, key)
             while len(self._held) > 1 and self._too_many():
                 self._held.popitem(last=False)
@@ -112,19 +120,17 @@ class Corrections:
                 f"at most {MOST_CORRECTIONS} corrections and {LONGEST_REMARK} characters of remark are kept at once"
             )
         with self._lock:
-            before = folder.of_frame(held.facts.frame_sha256)
-            facts = before[0].frame if before else held.facts
-            if len(before) != held.savings:
+            if len(folder.of_frame(held.facts.frame_sha256)) != len(held.saved):
                 raise CorrectionError("somebody else corrected this frame meanwhile; look at it anew")
+            held.cells(corrections)
             saving = Saving(
-                frame=facts,
-                number=held.savings + 1,
+                frame=held.facts,
+                number=len(held.saved) + 1,
                 saved_at_ns=time.time_ns(),
                 corrections=corrections,
                 checked=checked,
                 remark=remark,
             )
-            labelled_by((*before, saving))
             folder.keep(saving, held.picture.data)
         return saving
 
@@ -140,11 +146,8 @@ class Corrections:
     def _refreshed(self, folder: CorrectionsFolder, key: tuple[str, str, int]) -> HeldFrame:
         """The held frame as its savings leave it now."""
         held = self._held.pop(key)
-        savings = folder.of_frame(held.facts.frame_sha256)
-        if savings:
-            held = HeldFrame(
-                held.picture, savings[0].frame, len(savings), labelled_by(savings), savings[-1].checked
-            )
+        saved = folder.of_frame(held.facts.frame_sha256)
+        held = HeldFrame(held.picture, saved[0].frame if saved else held.facts, saved)
         self._held[key] = held
         return held
 

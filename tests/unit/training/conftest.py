@@ -71,6 +71,12 @@ def _write_masks(root: Path, train: int = 8, val: int = 3) -> Path:
 
 
 @pytest.fixture(scope="session")
+def draw_cells() -> Callable[..., tuple[np.ndarray, list[str]]]:
+    """The function that draws one image and gives its label lines."""
+    return draw_image
+
+
+@pytest.fixture(scope="session")
 def write_masks() -> Callable[..., Path]:
     """A function that draws a data folder with masks."""
     return _write_masks

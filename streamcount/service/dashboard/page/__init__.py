@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import FastAPI, Path
+from fastapi import FastAPI, Path, Query
 from nicegui import ui
 
-from streamcount.service.dashboard.api import NAME, Dashboard
+from streamcount.service.dashboard.api import LONGEST, NAME, Dashboard
 from streamcount.service.dashboard.page.camera import camera_page
+from streamcount.service.dashboard.page.correct import correct_page
 from streamcount.service.dashboard.page.health import alerts, health
 from streamcount.service.dashboard.page.parts import ICON
 from streamcount.service.dashboard.page.wall import wall
@@ -28,6 +29,14 @@ def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
     @ui.page("/camera/{camera_id}")
     def one_camera(camera_id: Annotated[str, Path(pattern=NAME)]) -> None:
         camera_page(dashboard, camera_id)
+
+    @ui.page("/camera/{camera_id}/correct")
+    async def correct_one(
+        camera_id: Annotated[str, Path(pattern=NAME)],
+        run: Annotated[str | None, Query(pattern=NAME)] = None,
+        sequence: Annotated[int | None, Query(ge=0, le=LONGEST)] = None,
+    ) -> None:
+        await correct_page(dashboard, camera_id, None if run is None or sequence is None else (run, sequence))
 
     @ui.page("/alerts")
     def all_alerts() -> None:

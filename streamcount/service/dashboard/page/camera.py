@@ -52,6 +52,7 @@ class CameraPage:
                 self._state = ui.label().classes("state")
                 self._chips = ui.html(sanitize=False)
                 ui.element("span").classes("grow")
+                ui.link("Correct", f"/camera/{self._camera_id}/correct")
                 self._foot = ui.label().classes("soft")
             self._view = CameraView(self._camera_id, {})
             self._view.on_cell(self._choose)

@@ -24,6 +24,8 @@ REFRESH_S = 0.5
 # Okabe and Ito's colours, told apart with every kind of colour blindness (https://jfly.uni-koeln.de/color/).
 SAFE_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "14 4", "4 8")
+# Props of a button that is not the main one of its page; the style sheet's class "plain" colours it.
+PLAIN = "outline dense no-caps"
 LINKS = (("/", "Wall"), ("/alerts", "Alerts"), ("/health", "Health"))
 ICON = (
     '<svg viewBox="0 0 20 20" xmlns="http://www.w3.org/2000/svg"><circle cx="10" cy="10" r="8" fill="#0072b2"/>'
@@ -132,10 +134,22 @@ def key_svg(color: str, dash: int) -> str:
 
 def classes_html(summary: CameraSummary, styles: dict[str, tuple[str, int]]) -> str:
     """The counts per class with each class's stroke."""
+    return counts_html(summary.counts, styles)
+
+
+def counts_html(counts: dict[str, int], styles: dict[str, tuple[str, int]]) -> str:
+    """The same of any counts."""
     return "".join(
         f'<span class="key">{key_svg(*styles.get(name, ("#56b4e9", 0)))}{escape(name)} <b>{count}</b></span>'
-        for name, count in summary.counts.items()
+        for name, count in counts.items()
     )
+
+
+def panel(title: str) -> ui.html:
+    """A box with a heading; gives what is to be filled."""
+    with ui.element("section").classes("panel"):
+        ui.html(f"<h2>{title}</h2>", sanitize=False)
+        return ui.html(sanitize=False).classes("scroll").props("tabindex=0")
 
 
 def sparkline_svg(values: Sequence[int]) -> str:
