@@ -27,6 +27,12 @@ def dashboard(
             metavar="FOLDER", help="Lets cells be corrected; what is said is kept here, with its frame."
         ),
     ] = None,
+    allow_setup: Annotated[
+        bool,
+        typer.Option(
+            "--allow-setup", help="Lets the page write the settings file: cameras, zones, lines, scale."
+        ),
+    ] = False,
 ) -> None:
     """Serves a page that shows every camera, what is counted, and whether the figures add up.
 
@@ -38,6 +44,9 @@ def dashboard(
 
     With `--corrections FOLDER`, who sees the page may correct cells of a frame; nothing that was counted changes.
     `streamcount data corrections FOLDER --output mine` makes a training set of that.
+
+    The page's `Setting up` shows what it would write; with `--allow-setup` it writes. Who may open the page can then
+    say which files and addresses the cameras open.
     """
     import logging
 
@@ -59,5 +68,5 @@ def dashboard(
     def say(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
 
-    writing = Writing(corrections=corrections)
+    writing = Writing(corrections, config, allow_setup)
     run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing)

@@ -12,6 +12,7 @@ from streamcount.service.dashboard.page.camera import camera_page
 from streamcount.service.dashboard.page.correct import correct_page
 from streamcount.service.dashboard.page.health import alerts, health
 from streamcount.service.dashboard.page.parts import ICON
+from streamcount.service.dashboard.page.setup import setup_page
 from streamcount.service.dashboard.page.wall import wall
 
 # A browser that was away for so long finds its page as it was; later it loads it anew by itself.
@@ -45,6 +46,10 @@ def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
     @ui.page("/health")
     def all_health() -> None:
         health(dashboard)
+
+    @ui.page("/setup")
+    def setting_up() -> None:
+        setup_page(dashboard)
 
     ui.run_with(
         app,

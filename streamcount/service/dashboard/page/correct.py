@@ -11,7 +11,7 @@ from streamcount.errors import CorrectionError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.corrections import OFF, HeldFrame, counted
 from streamcount.service.dashboard.page import parts
-from streamcount.service.dashboard.page.sketch import NOTHING, Point, Shape, Sketch, Tool
+from streamcount.service.dashboard.page.sketch import NOTHING, Kind, Point, Shape, Sketch, Tool
 from streamcount.types.corrections import (
     LEAST_SIDE_PX,
     LONGEST_REMARK,
@@ -142,7 +142,7 @@ class CorrectPage:
             self._class.set_value(names[int(key) - 1])
             self._say_relabel()
 
-    def _draw(self, _: Tool, points: list[Point]) -> None:
+    def _draw(self, _: Kind, points: list[Point]) -> None:
         (y0, x0), (y1, x1) = points
         if min(y1 - y0, x1 - x0) < LEAST_SIDE_PX:
             self._tell("That box is too small; drag from one corner of the cell to the other.")

@@ -26,7 +26,7 @@ SAFE_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00",
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "14 4", "4 8")
 # Props of a button that is not the main one of its page; the style sheet's class "plain" colours it.
 PLAIN = "outline dense no-caps"
-LINKS = (("/", "Wall"), ("/alerts", "Alerts"), ("/health", "Health"))
+LINKS = (("/", "Wall"), ("/alerts", "Alerts"), ("/health", "Health"), ("/setup", "Setting up"))
 ICON = (
     '<svg viewBox="0 0 20 20" xmlns="http://www.w3.org/2000/svg"><circle cx="10" cy="10" r="8" fill="#0072b2"/>'
     '<circle cx="12" cy="9" r="3" fill="#fff"/></svg>'

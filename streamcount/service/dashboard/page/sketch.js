@@ -13,6 +13,8 @@ export default {
         <g v-for="shape in shapes" :key="shape.id" :opacity="shape.faint ? 0.45 : 1">
           <path :d="path(shape)" class="under" />
           <path :d="path(shape)" class="over" :stroke="shape.color" :stroke-dasharray="dash(shape)" />
+          <text v-if="shape.kind !== 'box'" :x="shape.points[0][1]" :y="shape.points[0][0]" :font-size="width_px / 40"
+                :dx="width_px / 120" :dy="width_px / 36">{{ shape.name }}</text>
         </g>
         <template v-if="chosenShape">
           <path :d="frame(chosenShape)" class="under wide" /><path :d="frame(chosenShape)" class="over" stroke="#fff" />

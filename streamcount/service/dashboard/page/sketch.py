@@ -10,7 +10,8 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 # "length" is a line of two points.
-Tool: TypeAlias = Literal["choose", "box", "polygon", "line", "length"]
+Kind: TypeAlias = Literal["box", "polygon", "line", "length"]
+Tool: TypeAlias = Literal["choose"] | Kind
 Point: TypeAlias = tuple[float, float]
 NOTHING = -1
 
@@ -20,7 +21,7 @@ class Shape:
     """Something drawn. points: (y, x), of a box two corners. dash: its pattern's number. faint: cannot be chosen."""
 
     id: int
-    kind: Literal["box", "polygon", "line", "length"]
+    kind: Kind
     points: Sequence[Point]
     color: str
     dash: int = 0
@@ -60,7 +61,7 @@ class Sketch(Element, component="sketch.js"):
         """Ends the polygon or line that is being drawn."""
         self.run_method("finish")
 
-    def on_drawn(self, handler: Callable[[Tool, list[Point]], None]) -> None:
+    def on_drawn(self, handler: Callable[[Kind, list[Point]], None]) -> None:
         """`handler` is told of each shape that was drawn: with which tool, and its points."""
 
         def told(event: GenericEventArguments) -> None:
