@@ -116,7 +116,9 @@ def run_demo(
             for command in ("worker", "camera"):
                 parts[command] = _start(command, file, folder)
             if page:
-                parts["dashboard"] = _start("dashboard", file, folder, "--port", "0")
+                parts["dashboard"] = _start(
+                    "dashboard", file, folder, "--port", "0", "--corrections", str(folder / "corrections")
+                )
             check = functools.partial(_raise_ended, broker, parts, folder)
             show(settings, check)
             check()

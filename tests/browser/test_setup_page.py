@@ -1,4 +1,4 @@
-"""Setting up as a person does it: a camera by its form, a zone, a line and the scale on the picture, the file read back."""
+"""Setting up as a person does it: a camera by its form, drawing on the picture, and the file that is read back."""
 
 from __future__ import annotations
 
