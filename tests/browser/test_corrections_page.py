@@ -152,10 +152,14 @@ def test_cells_get_another_class_by_click_and_by_key(
     page.keyboard.press("3")
     page.locator("td", has_text="cell 1 is: platelet").wait_for()
     keep(page, screenshots, "correct-classes")
+    page.keyboard.press("ArrowLeft")
+    page.locator(".sketch-note", has_text="cell 0: white").wait_for()
+    page.keyboard.press("Delete")
+    page.locator("td", has_text="cell 0 is none").wait_for()
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved: 2 relabelled, the rest not looked at.").wait_for()
+    page.get_by_text("Saved: 2 relabelled, 1 struck, the rest not looked at.").wait_for()
     saving = last_saving(kept)
-    assert saving.corrections == (Relabel(0, "white"), Relabel(1, "platelet"))
+    assert saving.corrections == (Relabel(0, "white"), Relabel(1, "platelet"), Strike(0))
     assert (saving.frame.model.name, saving.frame.pixel_size_um) == ("blood", 0.25)
     assert not page.faults
 

@@ -81,10 +81,13 @@ def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
     problems: dict[int | str, dict[str, Any]] = {
         403: {"model": Problem, "description": "this page keeps no corrections"},
         404: {"model": Problem, "description": "no such frame, or its cells are not known"},
+        409: {
+            "model": Problem,
+            "description": "what is kept, or is to be, cannot be read, written, or does not fit",
+        },
     }
     writing: dict[int | str, dict[str, Any]] = {
         **problems,
-        409: {"model": Problem, "description": "they do not fit the frame, or it was corrected meanwhile"},
         413: {"model": Problem, "description": "too long"},
         415: {"model": Problem, "description": "the body is not application/json"},
     }
@@ -107,11 +110,16 @@ def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
         saving = await run_in_threadpool(_save, dashboard, camera_id, told)
         return JsonBytes(saved(saving), status_code=201)
 
-    @router.get("/corrections", summary="What was corrected last, newest first")
+    @router.get(
+        "/corrections", summary="What was corrected last, newest first", responses={409: problems[409]}
+    )
     def newest(
         limit: Annotated[int, Query(ge=1, le=MOST_SAVED, description="how many at most")] = 20,
     ) -> JsonBytes:
-        return JsonBytes([saved(one) for one in dashboard.corrections.newest(limit)])
+        try:
+            return JsonBytes([saved(one) for one in dashboard.corrections.newest(limit)])
+        except CorrectionError as error:
+            raise HTTPException(409, str(error)) from error
 
 
 ANSWERS: dict[tuple[str, str, str], Any] = {
@@ -202,6 +210,8 @@ def _hold(dashboard: Dashboard, camera_id: str, frame: tuple[str, int] | None) -
         return dashboard.corrections.hold(dashboard.model, camera_id, frame)
     except NoSuchFrameError as error:
         raise HTTPException(404, str(error)) from error
+    except CorrectionError as error:
+        raise HTTPException(409, str(error)) from error
 
 
 def _save(dashboard: Dashboard, camera_id: str, told: NewCorrections) -> Saving:

@@ -192,3 +192,16 @@ def test_without_a_folder_nothing_is_kept_and_the_answer_says_how() -> None:
         answer = client.get(f"{PATH}/labels")
         assert (answer.status_code, "--corrections" in answer.json()["detail"]) == (403, True)
         assert client.get("/api/v1/corrections").json() == []
+
+
+def test_a_damaged_folder_is_told_and_is_no_fault_of_the_server(client: TestClient, tmp_path: Path) -> None:
+    labels = client.get(f"{PATH}/labels").json()
+    client.post(f"{PATH}/corrections", json=body(labels, DRAWN))
+    (path,) = (tmp_path / "kept" / "savings").iterdir()
+    path.write_text("{")
+    for answer in (
+        client.get("/api/v1/corrections"),
+        client.get(f"{PATH}/labels"),
+        client.post(f"{PATH}/corrections", json=body(labels, DRAWN)),
+    ):
+        assert (answer.status_code, path.name in answer.json()["detail"]) == (409, True)

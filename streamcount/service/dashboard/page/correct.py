@@ -41,6 +41,7 @@ class CorrectPage:
         self._held: HeldFrame | None = None
         self._said: list[Correction] = []
         self._chosen = NOTHING
+        self._styles: dict[str, tuple[str, int]] = {}
         with ui.element("div").classes("two"):
             with ui.element("div").classes("column-of"):
                 self._build_picture()
@@ -103,9 +104,12 @@ class CorrectPage:
             # The server is ending.
             return
         self._held, picture, facts = held, held.picture, held.facts
+        self._said.clear()
+        self._chosen = NOTHING
         names = facts.model.class_names
         self._styles = parts.class_styles(self._dashboard.settings, self._camera_id, names)
-        self._class.set_options({name: f"{i} {name}" for i, name in enumerate(names, 1)}, value=names[0])
+        chosen = self._class.value if self._class.value in names else names[0]
+        self._class.set_options({name: f"{i} {name}" for i, name in enumerate(names, 1)}, value=chosen)
         address = (
             f"/api/v1/cameras/{quote(self._camera_id)}/picture?run={quote(picture.run_id)}"
             f"&sequence={picture.sequence}&width={PICTURE_WIDTH_PX}"
@@ -116,14 +120,9 @@ class CorrectPage:
             f"found by {facts.model.name}"
         )
         self._checked.set_value(held.checked)
-        self._begin()
-        self._tell("")
-
-    def _begin(self) -> None:
-        self._said.clear()
-        self._chosen = NOTHING
         self._show()
         self._show_saved()
+        self._tell("")
 
     def _take_tool(self) -> None:
         self._sketch.take(cast(Tool, self._tool.value))

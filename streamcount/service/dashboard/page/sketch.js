@@ -10,7 +10,7 @@ export default {
            :class="{ drawing: tool !== 'choose' }" @pointerdown="down" @pointermove="move" @pointerup="up"
            @dblclick.prevent="finish" @keydown="key">
         <image :href="src" :width="width_px" :height="height_px" preserveAspectRatio="none" />
-        <g v-for="shape in shapes" :key="shape.id" :opacity="shape.faint ? 0.45 : 1">
+        <g v-for="shape in shapes" :key="shape.id">
           <path :d="path(shape)" class="under" />
           <path :d="path(shape)" class="over" :stroke="shape.color" :stroke-dasharray="dash(shape)" />
           <text v-if="shape.kind !== 'box'" :x="shape.points[0][1]" :y="shape.points[0][0]" :font-size="width_px / 40"
@@ -133,7 +133,7 @@ export default {
     under([y, x]) {
       let best = -1, least = Infinity;
       for (const shape of this.shapes) {
-        if (shape.kind !== "box" || shape.faint) continue;
+        if (shape.kind !== "box") continue;
         const [[y0, x0], [y1, x1]] = shape.points, away = Math.hypot((y0 + y1) / 2 - y, (x0 + x1) / 2 - x);
         if (y >= y0 && y <= y1 && x >= x0 && x <= x1 && away < least) { best = shape.id; least = away; }
       }
@@ -158,7 +158,7 @@ export default {
       event.preventDefault();
     },
     chooseNext(by) {
-      const ids = this.shapes.filter((shape) => shape.kind === "box" && !shape.faint).map((shape) => shape.id);
+      const ids = this.shapes.filter((shape) => shape.kind === "box").map((shape) => shape.id);
       if (!ids.length) return;
       const at = ids.indexOf(this.chosen);
       this.choose(ids[at < 0 ? (by > 0 ? 0 : ids.length - 1) : (at + by + ids.length) % ids.length]);

@@ -18,7 +18,7 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Shape:
-    """Something drawn. points: (y, x), of a box two corners. dash: its pattern's number. faint: cannot be chosen."""
+    """Something drawn. points: (y, x), of a box two corners. dash: its pattern's number."""
 
     id: int
     kind: Kind
@@ -26,7 +26,6 @@ class Shape:
     color: str
     dash: int = 0
     name: str = ""
-    faint: bool = False
 
 
 class Sketch(Element, component="sketch.js"):
@@ -56,10 +55,6 @@ class Sketch(Element, component="sketch.js"):
         """What the pointer and the keys do from now on; a shape that is begun is dropped."""
         self._props["tool"] = tool
         self.update()
-
-    def finish(self) -> None:
-        """Ends the polygon or line that is being drawn."""
-        self.run_method("finish")
 
     def on_drawn(self, handler: Callable[[Kind, list[Point]], None]) -> None:
         """`handler` is told of each shape that was drawn: with which tool, and its points."""
