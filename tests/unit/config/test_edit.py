@@ -18,6 +18,7 @@ CAMERA = Change(("cameras", "scope-2"), {"encoding": "png", "source": {"kind": "
 ZONE = Change(
     ("cameras", "scope-1", "zones", "well"), {"points_px": [[10, 10], [10, 90.5], [80, 90], [80, 10]]}
 )
+DOT = Change(("cameras", "scope.3", "lines", "a b"), {"points_px": [[1, 2], [3, 4]]})
 SCALE = Change(("cameras", "scope-1", "pixel_size_um"), 0.325)
 
 PLAIN = """\
@@ -44,7 +45,9 @@ WINDOWS = PLAIN.replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize("text", ["", PLAIN, INLINE, DOTTED, APART, WINDOWS])
-@pytest.mark.parametrize("changes", [(CAMERA,), (ZONE,), (SCALE,), (ZONE, SCALE, CAMERA), (SCALE, ZONE)])
+@pytest.mark.parametrize(
+    "changes", [(CAMERA,), (ZONE,), (SCALE,), (ZONE, SCALE, CAMERA), (SCALE, ZONE), (DOT,)]
+)
 def test_what_is_written_is_what_was_meant_and_comments_stay(text: str, changes: tuple[Change, ...]) -> None:
     after = edited(text, changes)
     wanted: dict[str, Any] = tomllib.loads(text)

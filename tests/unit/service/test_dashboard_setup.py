@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("tomlkit", reason="needs the extra dashboard")
 
+from streamcount.cli import app
 from streamcount.config import Settings, load_settings, parse_settings
 from streamcount.config.settings import CameraConfig
 from streamcount.errors import ConfigurationError
@@ -75,6 +77,8 @@ def test_steps_are_shown_taken_back_and_written_with_the_comments(draft: SetupDr
     assert camera.lines["gate"].points_px == tuple(SQUARE[:2])
     written = tomllib.loads(file.read_text())["cameras"]["scope-2"]["source"]
     assert written == {"kind": "simulated", "cells": 30, "rate_hz": 2.5}
+    checked = CliRunner().invoke(app, ["check-config", "--config", str(file)])
+    assert (checked.exit_code, "The configuration is right." in checked.output) == (0, True)
 
 
 def test_a_zone_drawn_again_has_the_new_points_and_keeps_all_else(draft: SetupDraft) -> None:
