@@ -54,7 +54,7 @@ class SetupDraft:
 
     def diff(self) -> str:
         """What changes in the file; "" for nothing."""
-        return shown_diff(self._before or "", self._after, str(self.path))
+        return shown_diff(self._before or "", self._after, self.path.name)
 
     def add(self, step: Step) -> None:
         """Sets something up. Raises ConfigurationError, and changes nothing, where that would be wrong."""

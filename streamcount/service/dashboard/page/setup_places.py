@@ -58,7 +58,7 @@ class PlacesPanel:
             self._none = ui.label("No camera is set up in the file yet: begin with one below.").classes(
                 "soft"
             )
-            with ui.element("div") as self._all:
+            with ui.element("div").classes("stack") as self._all:
                 self._build()
 
     def _build(self) -> None:
