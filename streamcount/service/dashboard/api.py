@@ -96,8 +96,8 @@ class JsonBytes(JSONResponse):
 
 def make_api(dashboard: Dashboard) -> FastAPI:
     """The API's application, to be mounted beside the page."""
-    # It builds on this module.
-    from streamcount.service.dashboard.api_corrections import add_corrections, describe_corrections
+    # They build on this module.
+    from streamcount.service.dashboard import api_corrections
 
     api = FastAPI(
         title="streamcount",
@@ -111,10 +111,10 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     _add_words(router, dashboard)
     _add_pictures(router, dashboard)
     _add_stream(router, dashboard)
-    add_corrections(router, dashboard)
+    api_corrections.add_corrections(router, dashboard)
     api.include_router(router)
     _describe(api)
-    describe_corrections(api.openapi())
+    describe_more(api.openapi(), api_corrections.ANSWERS, api_corrections.BODIES)
     return api
 
 
@@ -140,6 +140,22 @@ def _describe(api: FastAPI) -> None:
     for path, schema in zip(ANSWERS, schemas, strict=True):
         answer = document["paths"][f"/api/v1{path}"]["get"]["responses"]["200"]
         answer["content"] = {"application/json": {"schema": schema}}
+
+
+def describe_more(
+    document: dict[str, Any], answers: dict[tuple[str, str, str], Any], bodies: dict[str, Any]
+) -> None:
+    """Puts into an OpenAPI document what further routes answer, by (path, method, status), and take, by path."""
+    template = "#/components/schemas/{name}"
+    types = (*answers.values(), *bodies.values())
+    schemas, components = msgspec.json.schema_components(types, ref_template=template)
+    document["components"]["schemas"].update(components)
+    for (path, method, status), schema in zip(answers, schemas, strict=False):
+        answer = document["paths"][f"/api/v1{path}"][method]["responses"][status]
+        answer["content"] = {"application/json": {"schema": schema}}
+    for path, schema in zip(bodies, schemas[len(answers) :], strict=True):
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        document["paths"][f"/api/v1{path}"]["post"]["requestBody"] = body
 
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {

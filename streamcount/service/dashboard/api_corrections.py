@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 
 from streamcount.errors import CorrectionError
 from streamcount.service.dashboard.api import LONGEST, NAME, CameraId, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.corrections import OFF, HeldFrame, NoSuchFrameError, counted
 from streamcount.types.corrections import (
     LONGEST_REMARK,
@@ -23,7 +23,6 @@ from streamcount.types.corrections import (
     Sha256,
 )
 
-MOST_BYTES = 2 * 2**20
 MOST_SAVED = 200
 
 
@@ -106,7 +105,7 @@ def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
                  responses=writing)  # fmt: skip
     async def save(camera_id: CameraId, request: Request) -> JsonBytes:
         """Relabels cells, strikes false ones, draws missed ones. What was counted does not change."""
-        told = await _told(request)
+        told = await body_of(request, NewCorrections)
         saving = await run_in_threadpool(_save, dashboard, camera_id, told)
         return JsonBytes(saved(saving), status_code=201)
 
@@ -127,20 +126,7 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/cameras/{camera_id}/corrections", "post", "201"): Saved,
     ("/corrections", "get", "200"): list[Saved],
 }
-
-
-def describe_corrections(document: dict[str, Any]) -> None:
-    """Puts into an OpenAPI document what these routes take and give."""
-    types = (*ANSWERS.values(), NewCorrections)
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-    for (path, method, status), schema in zip(ANSWERS, schemas, strict=False):
-        answer = document["paths"][f"/api/v1{path}"][method]["responses"][status]
-        answer["content"] = {"application/json": {"schema": schema}}
-    document["paths"]["/api/v1/cameras/{camera_id}/corrections"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": schemas[-1]}},
-    }
+BODIES: dict[str, Any] = {"/cameras/{camera_id}/corrections": NewCorrections}
 
 
 def labels_of(camera_id: str, held: HeldFrame) -> FrameLabels:
@@ -175,32 +161,6 @@ def saved(saving: Saving) -> Saved:
         checked=saving.checked,
         remark=saving.remark,
     )
-
-
-def _number(text: str) -> int | float:
-    """JSON Schema takes 3.0 for a whole number, and so do the programs that go by it."""
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-_JSON = msgspec.json.Decoder(float_hook=_number)
-
-
-async def _told(request: Request) -> NewCorrections:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "send application/json")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"more than {MOST_BYTES} bytes")
-    try:
-        return msgspec.convert(_JSON.decode(body), NewCorrections)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # In the form that FastAPI gives to all others of its kind.
-        problem = {"type": "value_error", "loc": ("body",), "msg": str(error)}
-        raise RequestValidationError([problem]) from error
 
 
 def _hold(dashboard: Dashboard, camera_id: str, frame: tuple[str, int] | None) -> HeldFrame:

@@ -38,9 +38,9 @@ class CameraPage:
                 self._build_picture()
                 self._build_chart()
             with ui.element("div").classes("column-of"):
-                self._cell = _panel("Cell")
-                self._windows = _panel("Windows")
-                self._events = _panel("Events")
+                self._cell = parts.panel("Cell")
+                self._windows = parts.panel("Windows")
+                self._events = parts.panel("Events")
         self.look()
         ui.timer(parts.REFRESH_S, self.look)
         self.draw_chart()
@@ -94,7 +94,7 @@ class CameraPage:
         self._state.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
         self._total.set_text(str(now.total))
-        parts.set_html(self._classes, parts.classes_html(now, self._styles))
+        parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
         parts.set_html(self._chips, chips_html(now))
         self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
         columns: tuple[str, ...] = ("window", "figure", "class", "zone", "value", "interval", "unit")
@@ -186,12 +186,6 @@ class CameraPage:
         if series != self._chart.options["series"]:
             self._chart.options["series"] = series
             self._chart.update()
-
-
-def _panel(title: str) -> ui.html:
-    with ui.element("section").classes("panel"):
-        ui.html(f"<h2>{title}</h2>", sanitize=False)
-        return ui.html(sanitize=False).classes("scroll").props("tabindex=0")
 
 
 def _figures(camera: CameraLive) -> list[list[object]]:

@@ -183,7 +183,7 @@ class CorrectPage:
         shapes = [self._shape(cell) for cell in cells]
         self._sketch.set_shapes(shapes, self._chosen)
         counts = {name: sum(cell.class_name == name for cell in cells) for name in self._styles}
-        parts.set_html(self._legend, parts.counts_html(counts, self._styles))
+        parts.set_html(self._legend, parts.classes_html(counts, self._styles))
         self._relabel.set_text(f"It is: {self._class.value}")
         self._relabel.set_enabled(chosen is not None and chosen.class_name != self._class.value)
         self._strike.set_enabled(chosen is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from html import escape
@@ -132,13 +132,8 @@ def key_svg(color: str, dash: int) -> str:
     )
 
 
-def classes_html(summary: CameraSummary, styles: dict[str, tuple[str, int]]) -> str:
+def classes_html(counts: Mapping[str, int], styles: dict[str, tuple[str, int]]) -> str:
     """The counts per class with each class's stroke."""
-    return counts_html(summary.counts, styles)
-
-
-def counts_html(counts: dict[str, int], styles: dict[str, tuple[str, int]]) -> str:
-    """The same of any counts."""
     return "".join(
         f'<span class="key">{key_svg(*styles.get(name, ("#56b4e9", 0)))}{escape(name)} <b>{count}</b></span>'
         for name, count in counts.items()

@@ -38,7 +38,7 @@ class CameraForm:
         self._inputs: dict[str, Any] = {}
         with ui.element("section").classes("panel").props('aria-label="A new camera"'):
             ui.html("<h2>A new camera</h2>", sanitize=False)
-            with ui.element("div").classes("fields"):
+            with ui.element("div").classes("form-grid"):
                 self._name = _text("name", "how it is called, such as scope-3")
                 self._kind = ui.select(
                     {kind: KIND_WORDS.get(kind, kind) for kind in kinds()},
@@ -61,13 +61,13 @@ class CameraForm:
         self._inputs.clear()
         fields = list(fields_of(self._kind.value))
         with self._fields:
-            with ui.element("div").classes("fields"):
+            with ui.element("div").classes("form-grid"):
                 for field in fields:
                     if field.comes_first:
                         self._inputs[field.name] = _input(field)
             later = [field for field in fields if not field.comes_first]
             if later:
-                with ui.expansion("More of it").props("dense"), ui.element("div").classes("fields"):
+                with ui.expansion("More of it").props("dense"), ui.element("div").classes("form-grid"):
                     for field in later:
                         self._inputs[field.name] = _input(field)
 

@@ -50,7 +50,7 @@ class Tile:
             element.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
         self._total.set_text(str(now.total))
-        parts.set_html(self._classes, parts.classes_html(now, self._styles))
+        parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
         parts.set_html(self._spark, parts.sparkline_svg(now.sparkline))
         parts.set_html(self._chips, chips_html(now))
         latency = "" if now.latency_ms is None else f" · counted after {now.latency_ms:.0f} ms"
