@@ -12,6 +12,7 @@ import pytest
 
 from streamcount.errors import CorrectionError
 from streamcount.sinks.corrections import CorrectionsFolder
+from streamcount.sinks.files import part_of
 from streamcount.types.corrections import (
     CorrectedModel,
     Correction,
@@ -121,6 +122,14 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     with pytest.raises(CorrectionError, match="not that of frame"):
         folder.keep(saving(2), DATA + b"x")
+
+
+def test_what_a_crash_left_half_written_is_not_read(tmp_path: Path) -> None:
+    folder = CorrectionsFolder(tmp_path)
+    path = folder.keep(saving(1), DATA)
+    part_of(path.with_name(path.name.replace("-0001", "-0002"))).write_text('{"frame": {')
+    part_of(folder.image_of(facts(b"other"))).write_bytes(b"oth")
+    assert (folder.newest(5), list(folder.frames())) == ((saving(1),), [(saving(1),)])
 
 
 def test_a_damaged_saving_and_a_place_that_cannot_be_written_are_told(tmp_path: Path) -> None:
