@@ -212,6 +212,7 @@ def test_what_was_saved_by_another_is_not_lost(page: Any, url: str, kept: Path, 
 def test_a_page_that_keeps_none_says_how(page: Any, running: Running) -> None:
     page.goto(f"{running.url}/camera/scope-1/correct")
     page.get_by_text("start it with streamcount dashboard --corrections FOLDER").wait_for()
+    assert not page.locator(".sketch").count()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
