@@ -29,8 +29,6 @@ from streamcount.tracking import KalmanConfig
 
 # What the trial asks of linking on true masks.
 LEAST_LNK, LEAST_DIVISION_F1, MOST_BIRTHS, LEAST_DEATH_F1 = 0.99, 0.92, 1.05, 0.90
-# Of the usual cell, what a detector is told to look for.
-LEAST, MOST = 0.4, 2.5
 # Any cost will do: two cells near a mother are her daughters.
 DISTANCE_ONLY = 1000.0
 
@@ -77,13 +75,13 @@ def _run(scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path
 
 
 def _detector(scenario: Scenario) -> Detector:
-    """The service's own, told how large cells are: the mean side of their boxes in the first frame."""
+    """The service's own; the models are told how large cells are: the mean side of their boxes in the first frame."""
     _, truth = next(iter(scenario.config.build().truths(RUN)))
     usual_px = float((truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).mean())
     models = {"fluorescence": "nuclei", "phase-contrast": "phase-contrast"}
     if scenario.config.modality in models:
         return TfliteConfig(model=models[scenario.config.modality], cell_diameter_px=usual_px).build()
-    return WatershedConfig(min_diameter_px=LEAST * usual_px, max_diameter_px=MOST * usual_px).build()
+    return WatershedConfig().build()
 
 
 def _f1(counts: tuple[int, int, int]) -> float:
