@@ -48,8 +48,7 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "doubling_time_h": FigureMeaning("h", "time in which the cells double"),
     "growth_rate_per_h": FigureMeaning("1/h", "growth rate of the number of cells"),
     "cell_area_um2": FigureMeaning("µm²", "areas of the cells in a frame summed"),
-    "zone_exits": FigureMeaning("", "cells that left the zone"),
-    "dwell_total_s": FigureMeaning("s", "how long they had been in it, summed"),
+    "dwell_total_s": FigureMeaning("s", "how long the cells that left a zone had been in it, summed"),
     "dwell_s": FigureMeaning("s", "time that a cell stays in a zone"),
     "crossings_forward": FigureMeaning("", "cells that crossed a line forward"),
     "crossings_backward": FigureMeaning("", "cells that crossed a line backward"),
@@ -62,9 +61,7 @@ FIELD_ONLY: Final = frozenset(
         "fields", "foreground", "growth_rate_per_h", "patches",
     }
 )  # fmt: skip
-PLACES_ONLY: Final = frozenset(
-    {"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s", "zone_exits"}
-)
+PLACES_ONLY: Final = frozenset({"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s"})
 CLASSLESS: Final = PLACES_ONLY | {
     "abnormal_cells", "abnormal_fraction", "confluence", "dead_cells", "doubling_time_h", "field_mm2", "fields",
     "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
