@@ -67,6 +67,17 @@ CLASSLESS: Final = PLACES_ONLY | {
     "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
 }  # fmt: skip
 
+# Of no group of cameras.
+CAMERAS_ONLY: Final = frozenset({"doubling_time_h", "growth_rate_per_h"})
+
+# Made of the others, or of a whole run; the others are sums, or means per frame, that may be added over cameras.
+DERIVED: Final = frozenset(
+    {
+        "abnormal_fraction", "area_um2", "cells_per_ml", "cells_per_mm2", "confluence", "diameter_um",
+        "doubling_time_h", "dwell_s", "growth_rate_per_h", "mitotic_index", "viability",
+    }
+)  # fmt: skip
+
 # What a window tells of itself, beside its figures; known in incomplete windows too.
 WINDOW_FIGURES: Final[dict[str, FigureMeaning]] = {
     "flagged_fraction": FigureMeaning("", "share of the counted frames whose picture was bad, 0 to 1"),
