@@ -18,6 +18,7 @@ from streamcount.windows.groups import Group, GroupState, gather
 from streamcount.windows.groups.total import sums_told, total_of
 from streamcount.wire import arrays
 from tests.films import MODEL, SECOND_NS, living, seen, wandering
+from tests.groupfilms import window
 
 S = SECOND_NS
 AB = Group("plate", ("a", "b"), wait_ns=20 * S)
@@ -39,20 +40,6 @@ def of_film(film, camera="a", *, pixel_size_um=0.5, run_id="run-1", chamber=None
         state, result = pipeline.advance(state, detections)
         told += [event for event in result.events if isinstance(event, WindowClosed)]
     return told + [event for event in pipeline.finish(state)[1].events if isinstance(event, WindowClosed)]
-
-
-def window(camera, number, *, cells=5.0, run="run-1", length_s=10, told_to_s=None, reasons=(), **more):
-    """The number-th window of 10 s of a camera that shows so many cells."""
-    start_s = number * length_s
-    end_s = start_s + length_s
-    decided_s = end_s + 3 if told_to_s is None else told_to_s
-    figures = figures_of({Key("cells"): cells, Key("cells_variance"): cells, Key("deaths"): 1.0}, Rule())
-    given = {
-        "camera_id": camera, "run_id": run, "sequence": decided_s, "happened_at_ns": end_s * S,
-        "decided_at_ns": decided_s * S, "window": "ten", "window_start_ns": start_s * S, "window_end_ns": end_s * S,
-        "final": True, "complete": not reasons, "reasons": reasons, "frames": 10, "figures": figures,
-    }  # fmt: skip
-    return WindowClosed(**{**given, **more})
 
 
 def run(windows, group=AB, *, state=None):
