@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError
@@ -12,12 +12,36 @@ from streamcount.service.reading import CONNECT_S
 from streamcount.service.topics import groups_topic
 
 if TYPE_CHECKING:
-    from kafka import KafkaConsumer, KafkaProducer
+    from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
 
 SESSION_S = 10.0
 SEND_S = 30.0
 CLIENT = "streamcount-groups"
 BATCH = 200
+
+
+class Membership(NamedTuple):
+    """rounds: how often partitions were shared out anew; in between, another may have had what is ours again.
+
+    partitions: of the topic of states.
+    """
+
+    rounds: int
+    partitions: frozenset[int]
+
+
+def _listener(assigned: Callable[[], None]) -> ConsumerRebalanceListener:
+    """Calls `assigned` whenever partitions were shared out."""
+    from kafka import ConsumerRebalanceListener
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+            """Nothing: all is read again when they are assigned."""
+
+        def on_partitions_assigned(self, assigned_now: Collection[Any]) -> None:
+            assigned()
+
+    return Listener()
 
 
 class Clients:
@@ -45,6 +69,8 @@ class Clients:
             "request_timeout_ms": 20_000,
             "enable_incremental_fetch_sessions": False,
         }
+        self._reading: set[Any] | None = None
+        self._rounds = 0
         with ExitStack() as stack:
             self.producer: KafkaProducer = KafkaProducer(
                 **common,
@@ -59,13 +85,13 @@ class Clients:
             )
             stack.callback(self.windows.close, autocommit=False, timeout_ms=5000)
             self.member: KafkaConsumer = KafkaConsumer(
-                groups_topic(settings),
                 **reading,
                 group_id=f"{settings.topics.prefix}-groups",
                 session_timeout_ms=int(SESSION_S * 1000),
                 heartbeat_interval_ms=2_000,
             )
             stack.callback(self.member.close, autocommit=False, timeout_ms=5000)
+            self.member.subscribe([groups_topic(settings)], listener=_listener(self._assigned))
             self.topic = settings.topics.name("windows")
             numbers = self.windows.partitions_for_topic(self.topic)
             if not numbers:
@@ -79,12 +105,15 @@ class Clients:
 
         return int((murmur2(key.encode()) & 0x7FFFFFFF) % len(self.partitions))
 
-    def membership(self, timeout_ms: int) -> set[int]:
-        """The partitions of the topic of states that are ours now. Keeps the membership alive."""
+    def membership(self, timeout_ms: int) -> Membership:
+        """What is ours now. Keeps the membership alive."""
         self.member.poll(timeout_ms=timeout_ms)
         mine: set[Any] = set(self.member.assignment())
         self.member.pause(*mine)
-        return {one.partition for one in mine}
+        return Membership(self._rounds, frozenset(one.partition for one in mine))
+
+    def _assigned(self) -> None:
+        self._rounds += 1
 
     def send(self, records: Iterable[tuple[str, str, bytes, int | None]]) -> None:
         """Sends (topic, key, value, timestamp_ms) in this order; all are confirmed when it returns."""
@@ -101,6 +130,10 @@ class Clients:
         for one in sent:
             one.get(timeout=SEND_S)
 
+    def begin_reading(self) -> None:
+        """The next `read` goes to its places, wherever the last one ended."""
+        self._reading = None
+
     def read(self, places: Mapping[int, int]) -> Mapping[Any, list[Any]]:
         """More records of these partitions, by partition. places: the offset of each at which to go on.
 
@@ -110,10 +143,11 @@ class Clients:
         from kafka import TopicPartition
 
         wanted = {TopicPartition(self.topic, number) for number in places}
-        if wanted != self.windows.assignment():
+        if wanted != self._reading:
             self.windows.assign(sorted(wanted))
             for one in wanted:
                 self.windows.seek(one, places[one.partition])
+            self._reading = wanted
         found: Mapping[Any, list[Any]] = self.windows.poll(timeout_ms=200, max_records=BATCH)
         return found
 

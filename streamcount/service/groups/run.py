@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from streamcount.config import Settings
 from streamcount.errors import BrokerError, ConfigurationError, FrameError, StreamcountError
 from streamcount.pipeline import GroupPipeline, GroupRunState
-from streamcount.service.groups.clients import BATCH, CLIENT, SESSION_S, Clients
+from streamcount.service.groups.clients import BATCH, CLIENT, SESSION_S, Clients, Membership
 from streamcount.service.groups.merging import InTime
 from streamcount.service.groups.stored import StoredGroup, Telling, decode_stored, encode_stored
 from streamcount.service.reading import read_topic
@@ -74,7 +74,7 @@ class GroupSummer:
     def __init__(self, settings: Settings, metrics: GroupMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._ours: set[int] | None = None
+        self._ours: Membership | None = None
         self._groups: dict[str, _Summing] = {}
         self._merged = InTime()
         # By partition of the topic of windows: the next offset to read, and the one behind the last record known of.
@@ -108,7 +108,9 @@ class GroupSummer:
                     self._begin(clients, ours)
                     continue
                 if not self._groups:
-                    self._told("" if ours else "no group is given to this process, another has them")
+                    self._told(
+                        "" if ours.partitions else "no group is given to this process, another has them"
+                    )
                     continue
                 self._read(clients)
                 self._take(self._merged.take(self._behind(), BATCH))
@@ -120,10 +122,10 @@ class GroupSummer:
         finally:
             clients.close()
 
-    def _begin(self, clients: Clients, ours: set[int]) -> None:
+    def _begin(self, clients: Clients, ours: Membership) -> None:
         """Forgets all, reads what is stored of the groups that are ours, and tells what was still to be told."""
         self._groups, self._merged = {}, InTime()
-        names = [name for name in self._settings.groups if clients.partition_of(name) in ours]
+        names = [name for name in self._settings.groups if clients.partition_of(name) in ours.partitions]
         found: dict[str, bytes] = {}
         if names:
             for record in read_topic(self._settings, groups_topic(self._settings), client_id=CLIENT):
@@ -141,6 +143,7 @@ class GroupSummer:
         log.info("summing %s", ", ".join(names) or "no group")
 
     def _seek(self, clients: Clients) -> None:
+        clients.begin_reading()
         firsts = clients.windows.beginning_offsets(clients.partitions)
         ends = clients.windows.end_offsets(clients.partitions)
         self._heard_s = time.monotonic()
