@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streamcount.service.broker import Broker
+from streamcount.service.groups.stored import StoredGroup, Telling, encode_stored
+from streamcount.service.topics import groups_topic
 from streamcount.types import GROUP_RUN, AnyEvent, WindowClosed
 from streamcount.wire import decode_event, encode_event
 from tests.groupfilms import window
@@ -136,6 +139,40 @@ def test_processes_that_are_killed_tell_what_one_that_never_was_tells(broker, tm
         assert told_so_far(running, len(wanted)) == wanted
         processes[1].send_signal(signal.SIGTERM)
         assert processes[1].wait(30) == 0
+
+
+def test_what_was_decided_before_a_kill_is_told_in_the_same_words(broker, tmp_path):
+    with service(broker, tmp_path, "groups-decided") as running:
+        film = [window(camera, number) for number in range(3) for camera in ("north", "east")]
+        publish(running, film, int(time.time() * 1000))
+        pipeline, outbox = running.settings.group_pipeline("plate"), []
+        state, decided = pipeline.initial_state(), film[:4]
+        for closed in decided:
+            state, events = pipeline.step(state, closed)
+            outbox += events
+        assert len(outbox) == 2
+        # As a process leaves it that is killed when this is stored and nothing is told: here in words of its own, so
+        # that they cannot have been made anew.
+        outbox = [msgspec.structs.replace(one, frames=777) for one in outbox]
+        telling = tuple(Telling("windows", encode_event(one), 1000 * int(time.time())) for one in outbox)
+        with running.reader("windows") as reader:
+            found: dict[int, int] = {}
+            while sum(found.values()) < len(decided):
+                for batch in reader.poll(timeout_ms=200).values():
+                    for record in batch:
+                        if decode_event(record.value) in decided:
+                            found[record.partition] = record.offset + 1
+        with running.producer() as producer:
+            stored = encode_stored(StoredGroup(found, state, telling))
+            producer.send(groups_topic(running.settings), key=b"plate", value=stored)
+            producer.flush()
+        running.start("groups", "run")
+        told = told_so_far(running, 3)
+        of_plate = sorted(
+            (one for one in told.values() if one.camera_id == "plate"), key=lambda one: one.sequence
+        )
+        assert of_plate[:2] == outbox
+        assert [one.frames for one in of_plate] == [777, 777, 20]
 
 
 def test_sinks_keep_groups_and_query_shows_them(broker, tmp_path):
