@@ -8,7 +8,14 @@ from collections.abc import Collection, Mapping
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
 from streamcount.alerts.inhibiting import inhibitors
 from streamcount.errors import ConfigurationError
-from streamcount.types.figures import CLASSLESS, FIELD_ONLY, FIGURES, PLACES_ONLY, WINDOW_FIGURES
+from streamcount.types.figures import (
+    CAMERAS_ONLY,
+    CLASSLESS,
+    FIELD_ONLY,
+    FIGURES,
+    PLACES_ONLY,
+    WINDOW_FIGURES,
+)
 
 
 def check_rules(
@@ -16,10 +23,12 @@ def check_rules(
     windows: Collection[str],
     zones: Collection[str],
     classes: Collection[str] | None = None,
+    *,
+    groups: Collection[str] = (),
 ) -> None:
-    """Raises ConfigurationError where a rule names a figure, window, zone, class or rule that is not there.
+    """Raises ConfigurationError where a rule names a figure, window, zone, class, group or rule that is not there.
 
-    windows, zones: names as configured. classes: those of the models; None where they are not known yet.
+    windows, zones, groups: names as configured. classes: those of the models; None where they are not known yet.
     """
     over_windows = {name: rule for name, rule in rules.items() if isinstance(rule, LimitRule | JumpRule)}
     for name, rule in over_windows.items():
@@ -33,6 +42,7 @@ def check_rules(
             _known(f"{key}.zone", rule.zone, zones)
         if rule.class_name and classes is not None:
             _known(f"{key}.class", rule.class_name, classes)
+        _check_groups(key, rule, over_windows, groups)
         for other in rule.inhibited_by:
             if other in rules and other not in over_windows:
                 raise ConfigurationError(
@@ -55,6 +65,20 @@ def _check_reach(key: str, rule: LimitRule | JumpRule) -> None:
         )
     if rule.class_name and rule.figure in CLASSLESS:
         raise ConfigurationError(f"{key}.class: {rule.figure} is told of all classes together; leave it out")
+
+
+def _check_groups(
+    key: str, rule: LimitRule | JumpRule, rules: Mapping[str, LimitRule | JumpRule], groups: Collection[str]
+) -> None:
+    for name in rule.groups:
+        _known(f"{key}.groups", name, groups)
+    if rule.groups and rule.figure in CAMERAS_ONLY:
+        raise ConfigurationError(f"{key}.groups: {rule.figure} is told of cameras only; leave the groups out")
+    for other in rule.inhibited_by:
+        if other in rules and set(rules[other].groups) != set(rule.groups):
+            raise ConfigurationError(
+                f"{key}.inhibited_by: {other!r} is for other groups; name the same in both"
+            )
 
 
 def _check_window(key: str, window: str, windows: Collection[str]) -> None:

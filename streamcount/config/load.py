@@ -53,7 +53,7 @@ def parse_settings(
         lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
         raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
     try:
-        check_rules(settings.alerts, settings.windows, settings.place_names)
+        check_rules(settings.alerts, settings.windows, settings.place_names, groups=settings.groups)
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from error
     return settings

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from streamcount.types import AlertCleared, AlertRaised, AnyEvent, CountsUpdated, FramesMissing
+from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, AnyEvent, CountsUpdated, FramesMissing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,6 +84,9 @@ class WatchState:
 
         captured_at_ms: the record's timestamp, where a producer set it; None where the broker did.
         """
+        if event.run_id == GROUP_RUN:
+            # A group is no camera, and sends no frames.
+            return
         view = self._view(event.camera_id, now_s)
         match event:
             case CountsUpdated():

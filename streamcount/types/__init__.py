@@ -9,6 +9,7 @@ from streamcount.types.detections import (
     empty_detections,
 )
 from streamcount.types.events import (
+    GROUP_RUN,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -37,6 +38,7 @@ from streamcount.types.frame import IDENTIFIER, Frame, FrameMetadata, Image
 from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_divisions
 
 __all__ = [
+    "GROUP_RUN",
     "IDENTIFIER",
     "AlertCleared",
     "AlertRaised",

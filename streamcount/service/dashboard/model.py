@@ -14,7 +14,7 @@ from streamcount.errors import FrameError
 from streamcount.service.dashboard.camera import KEPT_PICTURES, CameraLive, DeadLetterNote, Picture
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.watch_view import WatchState
-from streamcount.types import AnyEvent
+from streamcount.types import GROUP_RUN, AnyEvent
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import (
     FRAMES_MISSING_TYPE,
@@ -168,6 +168,9 @@ class LiveModel:
 
     def _event(self, record: Taken, now_s: float, now_ns: int) -> None:
         event = decode_event(record.value or b"")
+        if event.run_id == GROUP_RUN:
+            # A group is no camera, and has no frames that could be shown or missed.
+            return
         camera = self._camera(event.camera_id)
         if not camera.add_event(event, now_s):
             return
