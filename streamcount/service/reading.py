@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 CONNECT_S = 5.0
 SILENT_S = 30.0
 PARTITION_FETCH_BYTES = 2 * 2**20
+# Records carry their frame's time in milliseconds, and a float of seconds on the way may round it.
+ROUNDING_MS = 2
+# Of other cameras, in the same partition and with the same time; beyond it the record is not there.
+MOST_RECORDS = 2000
+MOST_POLLS = 20
 
 
 def read_topic(
@@ -34,7 +39,7 @@ def read_topic(
     """
     from kafka import TopicPartition
 
-    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
@@ -63,6 +68,31 @@ def read_topic(
                 heard_s = time.monotonic()
 
 
+def find_record(
+    consumer: KafkaConsumer, place: Any, time_ms: int, wanted: Callable[[Any], bool]
+) -> Any | None:
+    """The first record of a partition that is wanted, from about its time on; None where Kafka no longer has it.
+
+    place: kafka-python's TopicPartition. time_ms: of the record's timestamp. So nothing has to be kept in memory, and
+    not all records need be read. Raises KafkaError.
+    """
+    found = consumer.offsets_for_times({place: time_ms - ROUNDING_MS})[place]
+    if found is None:
+        return None
+    end = consumer.end_offsets([place])[place]
+    consumer.assign([place])
+    consumer.seek(place, found.offset)
+    looked_at = 0
+    for _ in range(MOST_POLLS):
+        for record in consumer.poll(timeout_ms=500, max_records=16).get(place, []):
+            looked_at += 1
+            if wanted(record):
+                return record
+        if consumer.position(place) >= end or looked_at >= MOST_RECORDS:
+            break
+    return None
+
+
 @contextmanager
 def kafka_errors(settings: Settings) -> Iterator[None]:
     """Tells an error of Kafka's as a BrokerError."""
@@ -77,7 +107,8 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def _consumer(settings: Settings, client_id: str) -> KafkaConsumer:
+def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
+    """A consumer that belongs to no group and commits nothing. Raises KafkaError where no broker answers."""
     from kafka import KafkaConsumer
 
     return KafkaConsumer(

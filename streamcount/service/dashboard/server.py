@@ -16,6 +16,7 @@ from streamcount.errors import ConfigurationError
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard, token_for
+from streamcount.service.dashboard.live import add_live
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.writing import Writing
 
@@ -44,6 +45,7 @@ def make_app(dashboard: Dashboard, token: str = "", names: Sequence[str] = ()) -
     from streamcount.service.dashboard.page import add_pages
 
     api = make_api(dashboard)
+    add_live(api, dashboard)
     add_pages(api, dashboard)
     return Guard(api, token, names)
 
@@ -72,6 +74,8 @@ def run_dashboard(
             proxy_headers=False,
             timeout_graceful_shutdown=END_S,
             ws="websockets-sansio",
+            # What is large is JPEG: deflating it costs time and saves nothing.
+            ws_per_message_deflate=False,
         )
         say(address.url(listening.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listening])

@@ -2,6 +2,46 @@
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 8]];
 const TAIL_FRAMES = 25;
 const LOST_MS = 1500;
+const API = "/api/v1";
+
+// All views of a page share one socket. Each asks for what comes after its picture, and is answered once there is
+// something newer; see live.py for the form of the answers.
+const line = {
+  views: new Map(), last: 0, socket: null, waiting: new Set(),
+  join(view) {
+    this.views.set(++this.last, view);
+    if (!this.socket) this.open();
+    return this.last;
+  },
+  leave(number) {
+    this.views.delete(number);
+    this.waiting.delete(number);
+    if (!this.views.size) this.socket?.close();
+  },
+  open() {
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + API + "/live");
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    socket.onopen = () => this.views.forEach((view) => view.ask());
+    socket.onmessage = ({ data }) => {
+      const length = new DataView(data).getUint32(0, true);
+      const words = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+      this.waiting.delete(words.view);
+      this.views.get(words.view)?.take(words, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+    };
+    socket.onclose = () => {
+      this.socket = null;
+      this.waiting.clear();
+      this.views.forEach((view) => { view.note = "no new picture"; });
+      setTimeout(() => { if (this.views.size && !this.socket) this.open(); }, LOST_MS);
+    };
+  },
+  ask(number, want) {
+    if (this.socket?.readyState !== WebSocket.OPEN || this.waiting.has(number)) return;
+    this.waiting.add(number);
+    this.socket.send(JSON.stringify({ view: number, ...want }));
+  },
+};
 
 export default {
   template: `
@@ -18,14 +58,23 @@ export default {
   },
   mounted() {
     this.known = ""; this.picture = null; this.cells = null; this.tailsOf = new Map(); this.selected = 0;
-    this.told = 0; this.drawn = 0; this.inView = false; this.ended = false;
-    this.observer = new IntersectionObserver((seen) => { this.inView = seen[seen.length - 1].isIntersecting; });
+    this.told = 0; this.inView = false; this.due = 0; this.drawing = false;
+    this.number = line.join(this);
+    this.observer = new IntersectionObserver((seen) => {
+      this.inView = seen[seen.length - 1].isIntersecting;
+      this.ask();
+    });
     this.observer.observe(this.$refs.box);
-    this.run();
+    this.seen = () => this.ask();
+    document.addEventListener("visibilitychange", this.seen);
+    this.clock = setInterval(() => this.say(), 1000);
   },
   unmounted() {
-    this.ended = true;
+    line.leave(this.number);
     this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.seen);
+    clearInterval(this.clock);
+    clearTimeout(this.timer);
     this.picture?.close();
   },
   watch: {
@@ -33,44 +82,50 @@ export default {
     hidden: { deep: true, handler() { this.draw(); } },
   },
   methods: {
-    async run() {
-      while (!this.ended) {
-        const began = performance.now();
-        let wait = 1000 / this.hz;
-        if (this.inView && document.visibilityState === "visible") {
-          try {
-            await this.ask();
-            this.say();
-          } catch (error) {
-            wait = LOST_MS;
-            this.note = "no new picture";
-          }
-        }
-        await new Promise((done) => setTimeout(done, Math.max(20, wait - (performance.now() - began))));
-      }
-    },
-    async ask() {
-      const base = `/api/v1/cameras/${encodeURIComponent(this.camera)}`;
-      const answer = await fetch(`${base}/cells?after=${encodeURIComponent(this.known)}`, { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.status);
-      if (answer.status === 204) return;
-      const shown = await answer.json();
+    ask() {
+      if (!this.inView || document.visibilityState !== "visible") return;
       const width = Math.round(this.$refs.box.clientWidth * Math.min(2, window.devicePixelRatio || 1));
-      const wanted = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&width=${Math.max(16, Math.min(1920, width))}`;
-      const got = await fetch(`${base}/picture?${wanted}`, { cache: "no-store" });
-      if (!got.ok) throw new Error(got.status);
-      const picture = await createImageBitmap(await got.blob());
-      this.picture?.close();
-      this.picture = picture; this.cells = shown.cells;
-      if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
-      this.known = `${shown.run}/${shown.sequence}`;
-      this.remember();
-      this.draw();
-      this.capturedAt = shown.captured_at_ms;
-      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - shown.captured_at_ms);
-      this.$refs.canvas.dataset.sequence = shown.sequence;
-      const n = shown.cells ? `${shown.cells.ids.length} cells` : "cells not known";
-      this.label = `${this.camera}, frame ${shown.sequence}: ${n}`;
+      line.ask(this.number, { camera: this.camera, width: Math.max(16, Math.min(1920, width)), known: this.known });
+    },
+    async take({ shown, problem }, jpeg) {
+      // Not more often than `hz`, in the mean: what comes a little late must not put off all that follow.
+      const now = performance.now();
+      this.due = Math.max(this.due, now - 1000 / this.hz) + 1000 / this.hz;
+      try {
+        if (problem) throw new Error(problem);
+        const picture = await createImageBitmap(jpeg);
+        this.picture?.close();
+        this.picture = picture; this.cells = shown.cells;
+        if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
+        this.known = `${shown.run}/${shown.sequence}`;
+        this.capturedAt = shown.captured_at_ms;
+        this.remember();
+        this.fresh = true;
+        this.draw();
+      } catch (error) {
+        this.known = `${shown.run}/${shown.sequence}`;
+        this.note = `frame ${shown.sequence} cannot be shown`;
+      }
+      this.timer = setTimeout(() => this.ask(), Math.max(0, this.due - performance.now()));
+    },
+    // Views draw together when the browser paints next: a picture each would paint the page each time.
+    draw() {
+      if (this.drawing) return;
+      this.drawing = true;
+      requestAnimationFrame(() => {
+        this.drawing = false;
+        this.paint();
+        if (this.fresh && this.$refs.canvas) this.tellPicture();
+        this.fresh = false;
+      });
+    },
+    tellPicture() {
+      const [, sequence] = this.known.split("/");
+      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - this.capturedAt);
+      this.$refs.canvas.dataset.sequence = sequence;
+      const n = this.cells ? `${this.cells.ids.length} cells` : "cells not known";
+      this.label = `${this.camera}, frame ${sequence}: ${n}`;
+      this.say();
       this.tell(false);
     },
     say() {
@@ -92,7 +147,7 @@ export default {
       });
       for (const [id, tail] of this.tailsOf) if (now - tail[tail.length - 1][0] > TAIL_FRAMES) this.tailsOf.delete(id);
     },
-    draw() {
+    paint() {
       const canvas = this.$refs.canvas;
       if (!this.picture || !canvas) return;
       const { width, height } = this.picture;
