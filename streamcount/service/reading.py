@@ -20,7 +20,7 @@ PARTITION_FETCH_BYTES = 2 * 2**20
 ROUNDING_MS = 2
 # Of other cameras, in the same partition and with the same time; beyond it the record is not there.
 MOST_RECORDS = 2000
-MOST_POLLS = 20
+MOST_SILENT_POLLS = 20
 
 
 def read_topic(
@@ -68,29 +68,37 @@ def read_topic(
                 heard_s = time.monotonic()
 
 
+def read_since(
+    consumer: KafkaConsumer, place: Any, time_ms: int, most: int = MOST_RECORDS, newest: bool = False
+) -> Iterator[Any]:
+    """Records of a partition from about a time on, up to what is its end now, `most` of them.
+
+    place: kafka-python's TopicPartition. time_ms: of the records' timestamps. newest: where there are more, the last
+    ones instead of the first. Raises KafkaError.
+    """
+    found = consumer.offsets_for_times({place: max(0, time_ms - ROUNDING_MS)})[place]
+    if found is None:
+        return
+    end = consumer.end_offsets([place])[place]
+    consumer.assign([place])
+    consumer.seek(place, max(found.offset, end - most) if newest else found.offset)
+    looked_at, silent = 0, 0
+    while consumer.position(place) < end and looked_at < most and silent < MOST_SILENT_POLLS:
+        records = consumer.poll(timeout_ms=500, max_records=16).get(place, [])
+        silent = 0 if records else silent + 1
+        for record in records:
+            looked_at += 1
+            yield record
+
+
 def find_record(
     consumer: KafkaConsumer, place: Any, time_ms: int, wanted: Callable[[Any], bool]
 ) -> Any | None:
     """The first record of a partition that is wanted, from about its time on; None where Kafka no longer has it.
 
-    place: kafka-python's TopicPartition. time_ms: of the record's timestamp. So nothing has to be kept in memory, and
-    not all records need be read. Raises KafkaError.
+    So nothing has to be kept in memory, and not all records need be read. Raises KafkaError.
     """
-    found = consumer.offsets_for_times({place: time_ms - ROUNDING_MS})[place]
-    if found is None:
-        return None
-    end = consumer.end_offsets([place])[place]
-    consumer.assign([place])
-    consumer.seek(place, found.offset)
-    looked_at = 0
-    for _ in range(MOST_POLLS):
-        for record in consumer.poll(timeout_ms=500, max_records=16).get(place, []):
-            looked_at += 1
-            if wanted(record):
-                return record
-        if consumer.position(place) >= end or looked_at >= MOST_RECORDS:
-            break
-    return None
+    return next((one for one in read_since(consumer, place, time_ms) if wanted(one)), None)
 
 
 @contextmanager

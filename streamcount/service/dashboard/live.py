@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -16,8 +17,9 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
 from streamcount.errors import FrameError
-from streamcount.service.dashboard.api import NAME, Cells, Dashboard, shown_cells
+from streamcount.service.dashboard.api import NAME, Dashboard, shown_cells
 from streamcount.service.dashboard.camera import Picture
+from streamcount.service.dashboard.cells import Cells
 
 LOOK_EVERY_S = 0.01
 # Which picture is to be shown can change though nothing was heard: cells are not waited for without end.
@@ -54,11 +56,15 @@ def add_live(app: FastAPI, dashboard: Dashboard) -> None:
     async def live(socket: WebSocket) -> None:
         await socket.accept()
         viewer = _Viewer(dashboard, socket)
-        answering = asyncio.create_task(viewer.answer())
+        tasks = {asyncio.create_task(viewer.listen()), asyncio.create_task(viewer.answer())}
         try:
-            await viewer.listen()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            answering.cancel()
+            for task in tasks:
+                task.cancel()
+        for task in done:
+            # A fault ends the connection, and the page opens another: it must not wait in vain.
+            task.result()
 
 
 def packed(words: Words, jpeg: bytes) -> bytes:
@@ -92,7 +98,11 @@ class _Viewer:
         await self._socket.close(UNREADABLE)
 
     async def answer(self) -> None:
-        """Sends what is wanted as soon as it is there."""
+        """Sends what is wanted as soon as it is there, until the browser is gone."""
+        with suppress(WebSocketDisconnect):
+            await self._answer()
+
+    async def _answer(self) -> None:
         version, looked_s = -1, 0.0
         while True:
             now_s = time.monotonic()

@@ -48,10 +48,11 @@ export default {
     <div class="view" ref="box">
       <canvas ref="canvas" role="img" tabindex="0" :aria-label="label" @click="pick" @keydown="step"></canvas>
       <div class="view-note" aria-hidden="true">{{ note }}</div>
+      <div v-if="past && past.why" class="view-why" role="status">{{ past.why }}</div>
     </div>`,
   props: {
     camera: String, styles: Object, hz: Number, outlines: Boolean, ids: Boolean, tails: Boolean, hidden: Array,
-    selectable: Boolean,
+    selectable: Boolean, zones: Boolean, places: Object, past: Object,
   },
   data() {
     return { note: "", label: this.camera + ": no picture yet" };
@@ -78,12 +79,13 @@ export default {
     this.picture?.close();
   },
   watch: {
-    outlines() { this.draw(); }, ids() { this.draw(); }, tails() { this.draw(); },
+    outlines() { this.draw(); }, ids() { this.draw(); }, tails() { this.draw(); }, zones() { this.draw(); },
+    places() { this.draw(); }, past() { this.turn(); },
     hidden: { deep: true, handler() { this.draw(); } },
   },
   methods: {
     ask() {
-      if (!this.inView || document.visibilityState !== "visible") return;
+      if (this.past || !this.inView || document.visibilityState !== "visible") return;
       const width = Math.round(this.$refs.box.clientWidth * Math.min(2, window.devicePixelRatio || 1));
       line.ask(this.number, { camera: this.camera, width: Math.max(16, Math.min(1920, width)), known: this.known });
     },
@@ -91,22 +93,50 @@ export default {
       // Not more often than `hz`, in the mean: what comes a little late must not put off all that follow.
       const now = performance.now();
       this.due = Math.max(this.due, now - 1000 / this.hz) + 1000 / this.hz;
+      // What was asked for before one slid back belongs to no moment of the past.
+      if (this.past) return;
       try {
         if (problem) throw new Error(problem);
         const picture = await createImageBitmap(jpeg);
-        this.picture?.close();
-        this.picture = picture; this.cells = shown.cells;
-        if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
-        this.known = `${shown.run}/${shown.sequence}`;
-        this.capturedAt = shown.captured_at_ms;
-        this.remember();
-        this.fresh = true;
-        this.draw();
+        if (this.past) return;
+        this.show(picture, shown);
       } catch (error) {
         this.known = `${shown.run}/${shown.sequence}`;
         this.note = `frame ${shown.sequence} cannot be shown`;
       }
       this.timer = setTimeout(() => this.ask(), Math.max(0, this.due - performance.now()));
+    },
+    show(picture, shown) {
+      this.picture?.close();
+      this.picture = picture; this.cells = shown.cells;
+      if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
+      this.known = `${shown.run}/${shown.sequence}`;
+      this.capturedAt = shown.captured_at_ms;
+      this.remember();
+      this.fresh = true;
+      this.draw();
+    },
+    // Shows another moment of the past, or the present again.
+    async turn() {
+      const moment = this.past;
+      this.tailsOf.clear();
+      if (!moment) {
+        this.known = "";
+        this.ask();
+        return;
+      }
+      const { shown } = moment;
+      let picture = null;
+      if (shown && moment.picture) {
+        const asked = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&at_ms=${moment.counted_at_ms}`;
+        const answer = await fetch(`${API}/cameras/${encodeURIComponent(this.camera)}/history/picture?${asked}`);
+        if (answer.ok) picture = await createImageBitmap(await answer.blob());
+      }
+      if (this.past !== moment) return;
+      // Without its picture a frame is a blank of its size, on which the cells are still drawn.
+      const blank = new ImageData(shown?.cells?.width_px || 640, shown?.cells?.height_px || 480);
+      this.show(picture || await createImageBitmap(blank),
+        shown || { run: "", sequence: "", captured_at_ms: moment.at_ms, cells: null });
     },
     // Views draw together when the browser paints next: a picture each would paint the page each time.
     draw() {
@@ -130,6 +160,10 @@ export default {
     },
     say() {
       if (!this.picture) return;
+      if (this.past) {
+        this.note = this.past.shown ? `frame ${this.past.shown.sequence} · past` : "past";
+        return;
+      }
       const age = Math.max(0, Date.now() - this.capturedAt);
       const ageText = age < 3000 ? `${age} ms old` : `${Math.round(age / 1000)} s old`;
       const frame = `frame ${this.known.split("/")[1]}`;
@@ -153,10 +187,12 @@ export default {
       const { width, height } = this.picture;
       if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
       const pen = canvas.getContext("2d");
+      pen.clearRect(0, 0, width, height);
       pen.drawImage(this.picture, 0, 0);
       if (!this.cells) return;
       const scale = width / this.cells.width_px;
       const thin = Math.max(1.25, width / 400);
+      if (this.zones && this.places) this.drawPlaces(pen, scale, thin);
       this.cells.ids.forEach((id, i) => {
         const name = this.cells.class_names[this.cells.class_ids[i]];
         if (this.hidden?.includes(name)) return;
@@ -181,6 +217,36 @@ export default {
           pen.strokeText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4); pen.fillText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4);
         }
       });
+    },
+    // Zones as closed outlines, counting lines with an arrow in whose direction a crossing counts as forward.
+    drawPlaces(pen, scale, thin) {
+      const mark = (name, [y, x]) => {
+        pen.font = `600 ${Math.max(11, pen.canvas.width / 60)}px system-ui, sans-serif`;
+        pen.textAlign = "left"; pen.lineWidth = 3; pen.strokeStyle = "rgba(0,0,0,.75)"; pen.fillStyle = "#fff";
+        const at = [Math.max(3, x * scale + 4), Math.max(14, y * scale - 5)];
+        pen.strokeText(name, ...at); pen.fillText(name, ...at);
+      };
+      const stroke = () => {
+        pen.lineWidth = thin * 2.4; pen.strokeStyle = "rgba(0,0,0,.6)"; pen.stroke();
+        pen.lineWidth = thin * 1.2; pen.strokeStyle = "#fff"; pen.stroke();
+      };
+      const trace = (points) => points.forEach(([y, x], i) => (
+        i ? pen.lineTo(x * scale, y * scale) : pen.moveTo(x * scale, y * scale)));
+      for (const { name, points_px } of this.places.zones) {
+        pen.beginPath(); trace(points_px); pen.closePath(); stroke(); mark(name, points_px[0]);
+      }
+      for (const { name, points_px } of this.places.lines) {
+        pen.beginPath(); trace(points_px);
+        const [[y0, x0], [y1, x1]] = points_px;
+        const length = Math.hypot(x1 - x0, y1 - y0) || 1;
+        // Forward is from the left of the line to its right, seen along it: (dx, dy) turned by a quarter.
+        const [y, x] = [(y0 + y1) / 2 * scale, (x0 + x1) / 2 * scale];
+        const [fy, fx] = [(x1 - x0) / length, -(y1 - y0) / length].map((part) => part * thin * 12);
+        pen.moveTo(x, y); pen.lineTo(x + fx, y + fy);
+        pen.lineTo(x + fx * 0.6 - fy * 0.35, y + fy * 0.6 + fx * 0.35);
+        pen.moveTo(x + fx, y + fy); pen.lineTo(x + fx * 0.6 + fy * 0.35, y + fy * 0.6 - fx * 0.35);
+        stroke(); mark(name, points_px[0]);
+      }
     },
     drawTail(pen, tail, scale, color, thin) {
       if (!tail || tail.length < 2) return;
@@ -210,7 +276,8 @@ export default {
       if (!this.selectable || !by || !this.cells?.ids.length) return;
       event.preventDefault();
       const ids = [...this.cells.ids].sort((a, b) => a - b);
-      const at = ids.indexOf(this.selected);
+      // Before the first, so that the way back begins at the last.
+      const at = this.cells.ids.includes(this.selected) ? ids.indexOf(this.selected) : (by > 0 ? -1 : 0);
       this.selected = ids[(at + by + ids.length) % ids.length];
       this.draw();
       this.tell(true);
@@ -221,7 +288,7 @@ export default {
       const i = this.cells ? this.cells.ids.indexOf(this.selected) : -1;
       const of = (column) => (i < 0 ? null : this.cells[column][i]);
       this.$emit("cell", {
-        id: this.selected, in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
+        id: this.selected, run: this.known.split("/")[0], in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
         believed: i < 0 ? "" : this.cells.class_names[of("believed_class_ids")], probability: of("probabilities"), age_s: of("ages_s"), parent: of("parents"), generation: of("generations"),
         area_px: of("areas_px"), confirmed: of("confirmed"),
       });
