@@ -33,11 +33,20 @@ def dashboard(
             "--allow-setup", help="Lets the page write the settings file: cameras, zones, lines, scale."
         ),
     ] = False,
+    sink: Annotated[
+        str | None, typer.Option(help="Which of [sinks] the past is read from; a database.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="A SQLite file that the past is read from, in place of --sink.")
+    ] = None,
 ) -> None:
     """Serves a page that shows every camera, what is counted, and whether the figures add up.
 
     It only reads what is counted, belongs to no consumer group, and can be killed, restarted or run twice without any
     effect on the counting. While Kafka is away it says so, and goes on by itself.
+
+    The past is what the server has heard since it was started, and a while before; with --store or --sink it goes
+    back as far as that store, which `streamcount sink` fills. Pictures are there for as long as Kafka keeps them.
 
     By default only this machine reaches it. With `--host 0.0.0.0` others do: then a token of 16 characters or more
     must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it.
@@ -50,6 +59,7 @@ def dashboard(
     """
     import logging
 
+    from streamcount.cli.query import database
     from streamcount.errors import ConfigurationError
     from streamcount.service.processes import set_up_logging
 
@@ -69,4 +79,5 @@ def dashboard(
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
 
     writing = Writing(corrections, config, allow_setup)
-    run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing)
+    past = None if sink is None and store is None else database(config, sink, store)
+    run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing, past)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 CONNECT_S = 5.0
 SILENT_S = 30.0
 PARTITION_FETCH_BYTES = 2 * 2**20
+# Records carry their frame's time in milliseconds, and a float of seconds on the way may round it.
+ROUNDING_MS = 2
+# Of other cameras, in the same partition and with the same time; beyond it the record is not there.
+MOST_RECORDS = 2000
+MOST_SILENT_POLLS = 20
 
 
 def read_topic(
@@ -34,7 +39,7 @@ def read_topic(
     """
     from kafka import TopicPartition
 
-    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
@@ -63,6 +68,39 @@ def read_topic(
                 heard_s = time.monotonic()
 
 
+def read_since(
+    consumer: KafkaConsumer, place: Any, time_ms: int, most: int = MOST_RECORDS, newest: bool = False
+) -> Iterator[Any]:
+    """Records of a partition from about a time on, up to what is its end now, `most` of them.
+
+    place: kafka-python's TopicPartition. time_ms: of the records' timestamps. newest: where there are more, the last
+    ones instead of the first. Raises KafkaError.
+    """
+    found = consumer.offsets_for_times({place: max(0, time_ms - ROUNDING_MS)})[place]
+    if found is None:
+        return
+    end = consumer.end_offsets([place])[place]
+    consumer.assign([place])
+    consumer.seek(place, max(found.offset, end - most) if newest else found.offset)
+    looked_at, silent = 0, 0
+    while consumer.position(place) < end and looked_at < most and silent < MOST_SILENT_POLLS:
+        records = consumer.poll(timeout_ms=500, max_records=16).get(place, [])
+        silent = 0 if records else silent + 1
+        for record in records:
+            looked_at += 1
+            yield record
+
+
+def find_record(
+    consumer: KafkaConsumer, place: Any, time_ms: int, wanted: Callable[[Any], bool]
+) -> Any | None:
+    """The first record of a partition that is wanted, from about its time on; None where Kafka no longer has it.
+
+    So nothing has to be kept in memory, and not all records need be read. Raises KafkaError.
+    """
+    return next((one for one in read_since(consumer, place, time_ms) if wanted(one)), None)
+
+
 @contextmanager
 def kafka_errors(settings: Settings) -> Iterator[None]:
     """Tells an error of Kafka's as a BrokerError."""
@@ -77,7 +115,8 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def _consumer(settings: Settings, client_id: str) -> KafkaConsumer:
+def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
+    """A consumer that belongs to no group and commits nothing. Raises KafkaError where no broker answers."""
     from kafka import KafkaConsumer
 
     return KafkaConsumer(

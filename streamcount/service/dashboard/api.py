@@ -15,10 +15,14 @@ from pydantic import BaseModel, Field
 from streamcount.config import Settings
 from streamcount.errors import FrameError
 from streamcount.service.dashboard.camera import CameraLive, CountPoint, DeadLetterNote, Picture
-from streamcount.service.dashboard.cells import CellsView, cells_view, model_of
+from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.corrections import Corrections
 from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.history import Database, History
+from streamcount.service.dashboard.lives import Lives
 from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.moments import Moments
+from streamcount.service.dashboard.past import Past
 from streamcount.service.dashboard.pictures import ScaledPictures
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.service.dashboard.writing import Writing
@@ -35,20 +39,6 @@ class Problem(BaseModel):
     """Why a request was not served."""
 
     detail: str = Field(description="what is wrong, in words")
-
-
-class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """The cells of a picture with the model that found them; `cells` is null where they are not known.
-
-    captured_at_ms: wall time. confluence: share of the frame that is cell, in [0, 1].
-    """
-
-    run: str
-    sequence: int
-    captured_at_ms: int
-    cells: CellsView | None
-    model: str | None
-    confluence: float | None
 
 
 class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +60,18 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dashboard:
-    """What all parts of the page share: the model, the feed that fills it, the pictures made of it."""
+    """What all parts of the page share: the model, the feed that fills it, the pictures made of it, and the past.
+
+    database: the store that the past is read from, None where the server's memory must do.
+    """
 
     def __init__(
-        self, settings: Settings, feed: Feed, model: LiveModel, writing: Writing | None = None
+        self,
+        settings: Settings,
+        feed: Feed,
+        model: LiveModel,
+        writing: Writing | None = None,
+        database: Database | None = None,
     ) -> None:
         self.writing = writing or Writing()
         self.corrections = Corrections(self.writing.corrections, settings.limits.frame_pixels)
@@ -81,6 +79,14 @@ class Dashboard:
         self.feed = feed
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
+        self.history = History(model, database)
+        self.past = Past(settings, lambda: feed.wait_until_following(0))
+        self.moments = Moments(model, self.history, self.past)
+        self.lives = Lives(settings, model, self.history, self.past)
+
+    def close(self) -> None:
+        """Ends connections that looks into the past have left open."""
+        self.past.close()
 
     def shown(self, camera_id: str) -> Picture | None:
         """The picture of a camera that is to be shown now."""
@@ -97,7 +103,7 @@ class JsonBytes(JSONResponse):
 def make_api(dashboard: Dashboard) -> FastAPI:
     """The API's application, to be mounted beside the page."""
     # They build on this module.
-    from streamcount.service.dashboard import api_corrections
+    from streamcount.service.dashboard import api_corrections, api_history
 
     api = FastAPI(
         title="streamcount",
@@ -112,9 +118,11 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     _add_pictures(router, dashboard)
     _add_stream(router, dashboard)
     api_corrections.add_corrections(router, dashboard)
+    api_history.add_history(router, dashboard)
     api.include_router(router)
     _describe(api)
     describe_more(api.openapi(), api_corrections.ANSWERS, api_corrections.BODIES)
+    describe_more(api.openapi(), api_history.ANSWERS, {})
     return api
 
 
@@ -152,7 +160,7 @@ def describe_more(
     document["components"]["schemas"].update(components)
     for (path, method, status), schema in zip(answers, schemas, strict=False):
         answer = document["paths"][f"/api/v1{path}"][method]["responses"][status]
-        answer["content"] = {"application/json": {"schema": schema}}
+        answer.setdefault("content", {})["application/json"] = {"schema": schema}
     for path, schema in zip(bodies, schemas[len(answers) :], strict=True):
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
         document["paths"][f"/api/v1{path}"]["post"]["requestBody"] = body
@@ -290,20 +298,7 @@ def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> Cells:
     """The cells of a picture, of what is kept of tracks and detections."""
     key = (shown.run_id, shown.sequence)
     records = dashboard.model.look(camera_id, lambda one: (one.tracks.get(key), one.detections.get(key)))
-    tracks, detections = records or (None, None)
-    try:
-        cells = None if tracks is None else cells_view(tracks, detections)
-        model = model_of(detections)
-    except FrameError:
-        cells, model = None, None
-    return Cells(
-        run=shown.run_id,
-        sequence=shown.sequence,
-        captured_at_ms=shown.captured_at_ms,
-        cells=cells,
-        model=None if model is None else model[0].name,
-        confluence=None if model is None else model[1],
-    )
+    return cells_of(*key, shown.captured_at_ms, records or (None, None))
 
 
 def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:

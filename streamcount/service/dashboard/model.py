@@ -63,6 +63,8 @@ class LiveModel:
         self._messages: deque[tuple[int, AnyEvent]] = deque(maxlen=KEPT_MESSAGES)
         self._number = 0
         self.unreadable = 0
+        # Another one after each record: who waits for news need not look for it.
+        self.version = 0
 
     @contextmanager
     def reading(self) -> Iterator[dict[str, CameraLive]]:
@@ -91,6 +93,7 @@ class LiveModel:
         if not record.live and record.captured_at_ms is not None:
             now_s -= max(0.0, now_ns / 1e9 - record.captured_at_ms / 1e3)
         with self._lock:
+            self.version += 1
             try:
                 if record.topic == "frames":
                     self._frame(record, now_s)

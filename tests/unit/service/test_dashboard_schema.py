@@ -11,6 +11,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
 
 from streamcount.config import Settings
 from streamcount.service.dashboard.api import Dashboard, make_api
@@ -55,4 +56,7 @@ def _schema() -> Any:
 @_schema().parametrize()
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_described_and_none_is_a_fault(case: Any) -> None:
-    case.call_and_validate()
+    answer = case.call()
+    # Nobody reads Kafka here, and to say so in the described form is right; any other 5xx is a fault.
+    unavailable = answer.status_code == 503 and "is not read yet" in answer.text
+    case.validate_response(answer, excluded_checks=[not_a_server_error] if unavailable else [])
