@@ -34,8 +34,9 @@ def film_of_simulated_cells(folder: Path, frames: int = 25) -> Path:
 
 
 def test_windows_of_a_film_are_a_table_a_csv_and_events_of_its_lines(
-    streamcount: Count, tmp_path: Path
+    streamcount: Count, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # Else a long path is folded.
     path, written, told = film_of_simulated_cells(tmp_path), tmp_path / "w.csv", tmp_path / "r.jsonl"
     code, out, err = streamcount(
         "count", path, *FOLLOW, "--window", "10s", "--csv", written, "--output", told
