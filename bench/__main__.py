@@ -7,6 +7,7 @@ from rich.console import Console
 
 from bench import (
     abnormal,
+    chamber,
     figures,
     imports,
     intervals,
@@ -26,6 +27,7 @@ PARTS = {
     "models": models.run,
     "quality": quality.run,
     "intervals": intervals.run,
+    "chamber": chamber.run,
     "abnormal": abnormal.run,
     "figures": figures.run,
     "sinks": sinks.run,

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from streamcount.types import Float32Array, Int64Array
 
-# What is known of a cell: natural logarithms of its area and of its slenderness, and its intensity.
+# What is known of a cell: natural logarithms of its area and of its elongation, and its intensity, where
+# negative as a density.
 FEATURES = ("size", "shape", "intensity")
 # Distance from the median to a quartile of a normal distribution, times this, is its standard deviation.
 NORMAL_PER_QUARTILE = 1.4826
 MAD_VARIANCE = 1.36
-# A smaller spread is chance: of logarithms of areas and slenderness, and of intensities.
-LEAST_SPREAD = np.array([0.05, 0.02, 0.01], np.float32)
+# A smaller spread is chance: of logarithms of areas and elongations, and of intensities.
+LEAST_SPREAD = np.array([0.05, 0.1, 0.01], np.float32)
 QUARTILES = (0.25, 0.5, 0.75)
 
 
