@@ -8,6 +8,7 @@ from rich.console import Console
 from bench import (
     abnormal,
     chamber,
+    confluence,
     figures,
     imports,
     intervals,
@@ -28,6 +29,7 @@ PARTS = {
     "quality": quality.run,
     "intervals": intervals.run,
     "chamber": chamber.run,
+    "confluence": confluence.run,
     "abnormal": abnormal.run,
     "figures": figures.run,
     "sinks": sinks.run,

@@ -15,8 +15,9 @@ from streamcount.types import Detections, Float32Array, FrameMetadata, Int64Arra
 
 REASONS = (*FEATURES, "unsure")
 SIZE, SHAPE, INTENSITY, UNSURE = range(len(REASONS))
-# What is larger and longer than usual by as many deviations may be two cells that touch, taken for one.
-PAIR_DEVIATIONS = 2.0
+# What is larger and longer than usual by as many deviations may be two cells that touch, taken for one; such a pair
+# has at least this elongation.
+PAIR_DEVIATIONS, PAIR_ELONGATION = 2.0, 1.3
 # A sighting that differs by more from what the cell was, in logarithms of area and slenderness, is one of something
 # else, such as two cells in one outline: it is not judged, and moves the mean by this at most.
 STEADY = 0.25
@@ -97,6 +98,7 @@ def unlike(
     away = deviations(population, class_ids, features)
     away[population.cells[class_ids] < config.abnormal_least_cells] = np.nan
     pairs = (away[:, [SIZE, SHAPE]] > PAIR_DEVIATIONS).all(axis=1)
+    pairs &= features[:, SHAPE] > np.log(PAIR_ELONGATION)
     away[pairs, :INTENSITY] = np.nan
     findings = []
     for row, reason in _newly_out(memory, rows, away, clear & steady, config):

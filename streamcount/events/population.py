@@ -15,7 +15,7 @@ FEATURES = ("size", "shape", "intensity")
 NORMAL_PER_QUARTILE = 1.4826
 MAD_VARIANCE = 1.36
 # A smaller spread is chance: of logarithms of areas and elongations, and of intensities.
-LEAST_SPREAD = np.array([0.05, 0.1, 0.01], np.float32)
+LEAST_SPREAD = np.array([0.05, 0.07, 0.01], np.float32)
 QUARTILES = (0.25, 0.5, 0.75)
 
 
