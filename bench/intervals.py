@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,13 +135,13 @@ def counts_of(number: int, kind: str, rng: Generator, spread: float = SPREAD) ->
 
 
 def grown(number: int, kind: str, spread: float, runs: int) -> Iterator[tuple[Growth | None, float]]:
-    """(what is told, ms that it took) of each population."""
+    """(what is told, ms of the processor that it took) of each population."""
     rng = np.random.default_rng(number)
     for _ in range(runs):
         series = counts_of(number, kind, rng, spread)
-        begun = perf_counter()
+        begun = process_time()
         growth = doubling_time(series)
-        yield growth, (perf_counter() - begun) * 1e3
+        yield growth, (process_time() - begun) * 1e3
 
 
 def _counts(console: Console) -> None:

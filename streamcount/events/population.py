@@ -86,6 +86,7 @@ def deviations(population: Population, class_ids: Int64Array, features: Float32A
     away = features - middle
     side = np.where(away > 0, high - middle, middle - low)
     spread = np.maximum(side, (high - low) / 2) * np.float32(NORMAL_PER_QUARTILE)
-    known = np.minimum(population.learned, population.samples.shape[1])[class_ids]
+    # One cell looked at again and again is still one.
+    known = np.minimum(population.cells, population.samples.shape[1])[class_ids]
     doubt = 1 + 2 * np.sqrt(MAD_VARIANCE / np.maximum(known, 1))
     return np.asarray(away / np.maximum(spread * doubt[:, None], LEAST_SPREAD), np.float32)

@@ -25,7 +25,7 @@ import numpy as np
 from streamcount.statistics.intervals import Float64Array
 
 # Fitted to the exact covariance of 16 stages; clocks are in natural logarithms of growth.
-OF_CYCLES, OF_AGES, OF_BIRTHS, FORGETS = 0.028, 0.053, 0.066, 8.0
+OF_CYCLES, OF_AGES, OF_BIRTHS, FORGETS = 0.028, 0.053, 0.067, 13.5
 MORE = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 NOISES = np.geomspace(1e-3, 100.0, 26)
 # One more parameter must make the logarithm of the likelihood greater by this (Akaike, see `phase`).

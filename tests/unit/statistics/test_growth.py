@@ -67,7 +67,7 @@ def test_intervals_of_simulated_populations_hold_the_truth(kind, most_off):
     # At 95 %, 50 or fewer of 60 happen once in a thousand times.
     assert held >= 51
     # Of a normal error the interval is 5.8 median errors wide: it is not wide enough to hold anything.
-    assert np.median([(each.high - each.low) / each.value for each in told]) < 9 * off
+    assert np.median([(each.high - each.low) / each.value for each in told]) < 12 * off
 
 
 def test_fading_growth_ends_where_it_is_half_as_fast():
