@@ -56,6 +56,9 @@ def touched_neighbours(boxes_px: Float32Array, rows: NDArray[np.intp]) -> NDArra
     after = np.searchsorted(tops, boxes[order, 2], "right") - np.arange(1, len(order) + 1)
     first = np.repeat(np.arange(len(order)), after)
     second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    left, right = boxes[order, 1], boxes[order, 3]
+    beside = (left[first] < right[second]) & (left[second] < right[first])
+    first, second = first[beside], second[beside]
     one, other = boxes[order[first]], boxes[order[second]]
     between = (one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2
     reaches = (one[:, 2:] - one[:, :2] + other[:, 2:] - other[:, :2]) / 2
