@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -355,7 +356,8 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     page.get_by_role("button", name="−10 s").click()
     why = page.locator(".view-why")
     why.wait_for()
-    assert "Kafka no longer keeps this picture" in why.inner_text()
+    # Whether a newer frame has come meanwhile decides which of the two it is.
+    assert re.match("Kafka (no longer keeps this|keeps no) picture", why.inner_text())
     assert brightest(page) == 0
     assert int(page.locator("section[aria-label=Picture] .total").inner_text()) > 0
     switch_off(page, "outlines")
