@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,7 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
         told = producer.send(topics.name("events"), encode_event(odd), b"scope-1", timestamp_ms=when_ms)
         told.get(30)
         headers = snapshot_headers(odd)
-        producer.send(topics.name("snapshots"), shot, b"scope-1", headers, timestamp_ms=when_ms).get(30)
+        producer.send(topics.name("snapshots"), shot, b"scope-1", headers).get(30)
 
     def kept() -> bool:
         told = past.get(page, f"/tracks/{daughter}/snapshots?run={event['run_id']}").json()
@@ -345,8 +346,7 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     assert not page.locator(".view-why").is_visible()
     keep(page, screenshots, "past")
     # A slider that has the focus is moved by keys, too.
-    thumb = page.get_by_role("slider", name="Moment")
-    thumb.focus()
+    page.get_by_role("slider", name="Moment").locator("[tabindex]").focus()
     before = sequence(page)
     for _ in range(5):
         page.keyboard.press("ArrowRight")
@@ -356,7 +356,8 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     page.get_by_role("button", name="−10 s").click()
     why = page.locator(".view-why")
     why.wait_for()
-    assert "Kafka no longer keeps this picture" in why.inner_text()
+    # Whether a newer frame has come meanwhile decides which of the two it is.
+    assert re.match("Kafka (no longer keeps this|keeps no) picture", why.inner_text())
     assert brightest(page) == 0
     assert int(page.locator("section[aria-label=Picture] .total").inner_text()) > 0
     switch_off(page, "outlines")

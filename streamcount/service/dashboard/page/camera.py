@@ -35,6 +35,7 @@ EVENTS_BEFORE_MS = 600_000
 DRAW_S, DRAW_LONG_S, LONG_NS = 2.0, 60.0, 3700 * 10**9
 EVENTS = ("time", "frame", "what", "cell", "certainty", "more")
 PAST_EVENTS = (*EVENTS[:-1], "class")
+PAST_FIGURES = '<p class="soft">The charts and their files have the figures of that time.</p>'
 EVENT_COLUMNS = ("happened_at_ns", "sequence", "kind", "track_id", "certainty", "class_name")
 WINDOWS = ("window", "figure", "class", "zone", "value", "interval", "unit")
 # What a row of the table shows in columns of its own, or not at all.
@@ -198,6 +199,8 @@ class CameraPage:
         self._total.set_text("–" if moment.total is None else str(moment.total))
         parts.set_html(self._classes, parts.classes_html(moment.counts, self._styles))
         parts.set_html(self._chips, "")
+        for panel in (self._headlines, self._windows):
+            parts.set_html(panel, PAST_FIGURES)
         at = moment.counted_at_ms
         taken = "" if at is None else f"the last frame before was taken at {parts.clock(at * MS)}"
         self._foot.set_text(taken)
