@@ -9,6 +9,7 @@ from streamcount.types.detections import (
     empty_detections,
 )
 from streamcount.types.events import (
+    AlertAcknowledged,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -38,6 +39,7 @@ from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_d
 
 __all__ = [
     "IDENTIFIER",
+    "AlertAcknowledged",
     "AlertCleared",
     "AlertRaised",
     "AnyEvent",

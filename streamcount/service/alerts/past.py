@@ -13,7 +13,7 @@ from streamcount.errors import FrameError, SourceError
 from streamcount.service.reading import read_topic
 from streamcount.sinks.store.questions import SqliteStore
 from streamcount.sinks.store.sqlite import SqliteConfig
-from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
+from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
 from streamcount.wire import decode_event
 
 CLIENT = "streamcount-alerts-past"
@@ -41,7 +41,7 @@ def told_alerts(settings: Settings) -> tuple[AlertSpan, ...]:
             event = decode_event(record.value or b"")
         except FrameError:
             continue
-        if isinstance(event, AlertRaised | AlertCleared):
+        if isinstance(event, AlertRaised | AlertCleared | AlertAcknowledged):
             found.append(event)
     return spans(found)
 
