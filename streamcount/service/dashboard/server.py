@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import uvicorn
@@ -61,8 +62,8 @@ def run_dashboard(
     token = token_for(address.host, os.environ)
     listening = _bind(address)
     model = LiveModel()
-    with Feed(settings, model) as feed:
-        app = make_app(Dashboard(settings, feed, model, writing), token, address.names)
+    with Feed(settings, model) as feed, closing(Dashboard(settings, feed, model, writing)) as dashboard:
+        app = make_app(dashboard, token, address.names)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -27,7 +27,7 @@ class FrameFinder:
     So nothing has to be kept in memory, all frames need not be read, and a restart loses nothing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client_id: str = "streamcount-snapshots-frames") -> None:
         from kafka import KafkaConsumer
 
         self._settings = settings
@@ -35,7 +35,7 @@ class FrameFinder:
         self._last: Frame | None = None
         self._consumer: KafkaConsumer = KafkaConsumer(
             bootstrap_servers=settings.kafka.bootstrap_servers.split(","),
-            client_id="streamcount-snapshots-frames",
+            client_id=client_id,
             allow_auto_create_topics=False,
             enable_auto_commit=False,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
