@@ -10,7 +10,7 @@ import msgspec
 
 from streamcount.config import Settings
 from streamcount.config.explain import to_toml
-from streamcount.errors import BrokerError, FrameError
+from streamcount.errors import BrokerError, SourceError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.camera import CameraLive, Place
 from streamcount.service.dashboard.pictures import scaled_jpeg
@@ -108,7 +108,8 @@ def rule_toml(settings: Settings, name: str) -> str:
 def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
     """JPEG of the frame at which the alert was raised.
 
-    Raises FrameError ("gone") where it is no longer in Kafka, BrokerError where Kafka fails.
+    Raises SourceError where it is no longer in Kafka, FrameError where it cannot be decoded, BrokerError where Kafka
+    fails.
     """
     raised = known.raised
     kept = dashboard.model.look(
@@ -118,7 +119,7 @@ def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
         return dashboard.pictures.jpeg(raised.camera_id, kept, width_px)
     frame = None if known.place is None else dashboard.on_demand.frame_of(raised, known.place)
     if frame is None:
-        raise FrameError("gone", f"frame {raised.sequence} of run {raised.run_id} is no longer in Kafka")
+        raise SourceError(f"frame {raised.sequence} of run {raised.run_id} is no longer in Kafka")
     return scaled_jpeg(frame.image, width_px)
 
 

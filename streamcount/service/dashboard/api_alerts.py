@@ -85,7 +85,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
         known = _known(dashboard, alert)
         try:
             data = picture_of(dashboard, known, width)
-        except FrameError as error:
+        except (FrameError, SourceError) as error:
             raise HTTPException(404, f"there is no picture: {error}") from error
         except BrokerError as error:
             raise HTTPException(503, str(error)) from error
