@@ -66,7 +66,7 @@ def metrics_of(service: Service, process: str) -> str:
 
     def told() -> str:
         (log,) = service.folder.glob(f"{process}-*.log")
-        found = re.search(r"http://([\d.]+:\d+)/metrics", log.read_text())
+        found = re.search(r"metrics\b.* http://([\d.]+:\d+)", log.read_text())
         return found[1] if found else ""
 
     return until(told, service)

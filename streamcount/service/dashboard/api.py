@@ -154,6 +154,14 @@ def describe_more(
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such camera or picture, or none that can be read"}
 }
+POSTED: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "too long"},
+    415: {"model": Problem, "description": "the body is not application/json"},
+    422: {
+        "description": "the body is not of the form that is asked for",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
+    },
+}
 NO_STORE = {"Cache-Control": "no-store"}
 
 

@@ -20,7 +20,7 @@ from streamcount.service.dashboard.alerting import (
     find_alert,
     picture_of,
 )
-from streamcount.service.dashboard.api import NO_STORE, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.api import NO_STORE, POSTED, Dashboard, JsonBytes, Problem
 from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, try_rule
 from streamcount.service.dashboard.views import event_row
@@ -55,14 +55,6 @@ class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
 NO_ALERT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such alert, or it is no longer kept; or no picture of it"},
     503: {"model": Problem, "description": "Kafka does not do what is asked"},
-}
-POSTED: dict[int | str, dict[str, Any]] = {
-    413: {"model": Problem, "description": "too long"},
-    415: {"model": Problem, "description": "the body is not application/json"},
-    422: {
-        "description": "the body is not of the form that is asked for",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
-    },
 }
 
 

@@ -10,8 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from streamcount.errors import BrokerError, FrameError
-from streamcount.service.dashboard.api import LONGEST, NO_STORE, Dashboard, JsonBytes, Problem
-from streamcount.service.dashboard.api_alerts import POSTED
+from streamcount.service.dashboard.api import LONGEST, NO_STORE, POSTED, Dashboard, JsonBytes, Problem
 from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.pictures import scaled_jpeg
 from streamcount.service.dead_letters import DeadLetter, letter_image

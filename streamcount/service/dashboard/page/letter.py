@@ -27,25 +27,38 @@ class SendAgain:
     def __init__(self, dashboard: Dashboard, words: str, places: list[tuple[int, int]]) -> None:
         self._dashboard = dashboard
         self.places = places
-        with ui.dialog() as self._dialog, ui.card():
-            self._question = ui.label(ASKED.format(what=words))
-            with ui.row():
-                parts.action("Send", lambda: self._dialog.submit(True))
-                parts.action("Leave it", lambda: self._dialog.submit(False), quiet=True)
+        self._asked: list[tuple[int, int]] = []
         self._button = parts.action(words, self._ask, quiet=True)
+        with ui.element("div").classes("question").props('role=group aria-label="Send again?"') as self._box:
+            self._question = ui.label()
+            parts.action("Send", self._send)
+            self._leave = parts.action("Leave it", self._hide, quiet=True)
+        self._box.on("keydown.escape", self._hide)
+        self._box.set_visibility(False)
         self._answer = ui.label().props("role=status")
 
     def offer(self, words: str, places: list[tuple[int, int]]) -> None:
         """Other letters; none at all hides the button."""
         self.places = places
         self._button.set_text(words)
-        self._question.set_text(ASKED.format(what=words))
         self._button.set_visibility(bool(places))
+        if not places:
+            self._hide()
 
-    async def _ask(self) -> None:
-        places = list(self.places)
-        if not await self._dialog:
-            return
+    def _ask(self) -> None:
+        # What is sent is what was asked about, whatever comes meanwhile.
+        self._asked = list(self.places)
+        self._question.set_text(ASKED.format(what=self._button.text))
+        self._box.set_visibility(True)
+        # What a hasty Enter hits next is the harmless answer.
+        ui.run_javascript(f'document.getElementById("{self._leave.html_id}").focus()')
+
+    def _hide(self) -> None:
+        self._box.set_visibility(False)
+
+    async def _send(self) -> None:
+        places = self._asked
+        self._hide()
         self._button.disable()
         try:
             done = await asyncio.to_thread(self._dashboard.on_demand.replay, places)
