@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError
+from streamcount.service.alerts.watch import LATENCY, SILENCE
 from streamcount.service.dashboard.camera import Place
 from streamcount.service.dead_letters import DeadLetter, Replay, dead_letter_at
 from streamcount.service.reading import CONNECT_S, kafka_errors
@@ -75,7 +76,8 @@ class OnDemand:
         their value in seconds before.
         """
         name = (alert.camera_id, alert.run_id, alert.sequence)
-        back_ms = CLOCK_SLACK_MS + int((alert.value or 0) * 1000) if alert.figure.endswith("_s") else 0
+        by_clock = alert.figure in (SILENCE, LATENCY)
+        back_ms = CLOCK_SLACK_MS + int((alert.value or 0) * 1000) if by_clock else 0
         with self._found() as finder:
             found = finder.find(place.partition, place.time_ms, name)
             if found is None and back_ms:
