@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from streamcount.statistics import (
-    Estimate,
-    Growth,
-    Rule,
-    Series,
-    cells_per_ml,
-    counted,
-    doubling_time,
-    fraction,
-    mean_count,
-)
+from streamcount.statistics import Estimate, Growth, Rule, Series, doubling_time
+from streamcount.windows.figures import Key, Sums, figures_of
+from streamcount.windows.figures import Rule as FiguresRule
 
 RUNS = 4000
 RULES: tuple[Rule, ...] = ("exact", "mid-p")
@@ -34,6 +26,14 @@ Generator = np.random.Generator
 Array = NDArray[np.float64]
 
 
+def figure_told(sums: Sums, name: str, rule: Rule = "exact") -> Estimate:
+    """A figure of these sums as windows tell it."""
+    found = next(one for one in figures_of(sums, FiguresRule(counts=rule)) if one.name == name)
+    assert found.low is not None
+    assert found.high is not None
+    return Estimate(found.value, found.low, found.high)
+
+
 def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
     """Cells that cross a field in a window of 50 frames; each stays 20 frames on average."""
     frames, stay, before = 50, 20.0, 400
@@ -41,25 +41,27 @@ def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
     ends = begins + rng.exponential(stay, len(begins))
     # Frame k shows the cells that are there at time k.
     first, last = (np.clip(np.ceil(each), 0, frames) for each in (begins, ends))
-    found = mean_count((last - first)[last > first], frames, rule=rule)
-    assert found is not None
-    return found
+    weights = (last - first)[last > first] / frames
+    sums = {Key("cells"): float(weights.sum()), Key("cells_variance"): float(np.square(weights).sum())}
+    return figure_told(sums, "cells", rule)
 
 
 def chamber(mean: float, rng: Generator, rule: Rule) -> Estimate:
     """Cells per mL, from one square of 1 mm2 and 0.1 mm."""
-    return cells_per_ml(counted(rng.poisson(mean), rule=rule), 1e6, 100)
+    cells = float(rng.poisson(mean))
+    sums = {Key("cells"): cells, Key("cells_variance"): cells, Key("volume_ml"): 1e-4}
+    return figure_told(sums, "cells_per_ml", rule)
 
 
 def births(mean: float, rng: Generator, rule: Rule) -> Estimate:
-    """Births in a window."""
-    return counted(rng.poisson(mean), rule=rule)
+    """Births in a window, of so many divisions on average."""
+    return figure_told({Key("births"): 2.0 * rng.poisson(mean)}, "births", rule)
 
 
 FIGURES: dict[str, tuple[Callable[[float, Generator, Rule], Estimate], float]] = {
     "cells": (window, 1.0),
     "cells_per_ml": (chamber, 1e4),
-    "births": (births, 1.0),
+    "births": (births, 2.0),
 }
 
 
@@ -75,8 +77,12 @@ def viable(cells: float, share: float, seed: int) -> float:
     """The like of Wilson's interval, of a Poisson number of cells."""
     rng = np.random.default_rng(seed)
     wholes = np.maximum(rng.poisson(cells, RUNS), 1)
-    found = [fraction(rng.binomial(whole, share), whole) for whole in wholes]
-    return float(np.mean([each.low <= share <= each.high for each in found if each]))
+    found = []
+    for whole in wholes.astype(np.float64).tolist():
+        dead = whole - float(rng.binomial(int(whole), share))
+        sums = {Key("cells"): whole, Key("cells_variance"): whole, Key("dead_cells"): dead}
+        found.append(figure_told(sums, "viability"))
+    return float(np.mean([each.low <= share <= each.high for each in found]))
 
 
 def cycles(number: int, rng: Generator) -> Array:

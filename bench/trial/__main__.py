@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.trial.film import Faults, Figures, run_film
+from bench.trial.film import RUN, Faults, Figures, run_film
 from bench.trial.scenarios import FRAMES, Scenario, scenarios
 from streamcount.detection import Detector, TfliteConfig, WatershedConfig
 from streamcount.tracking import KalmanConfig
@@ -75,10 +75,12 @@ def _run(scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path
 
 
 def _detector(scenario: Scenario) -> Detector:
-    """The service's own for these pictures."""
+    """The service's own; the models are told how large cells are: the mean side of their boxes in the first frame."""
+    _, truth = next(iter(scenario.config.build().truths(RUN)))
+    usual_px = float((truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).mean())
     models = {"fluorescence": "nuclei", "phase-contrast": "phase-contrast"}
     if scenario.config.modality in models:
-        return TfliteConfig(model=models[scenario.config.modality]).build()
+        return TfliteConfig(model=models[scenario.config.modality], cell_diameter_px=usual_px).build()
     return WatershedConfig().build()
 
 

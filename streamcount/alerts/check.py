@@ -8,7 +8,14 @@ from collections.abc import Collection, Mapping
 from streamcount.alerts.config import MOST_OVER, AlertRule, JumpRule, LimitRule
 from streamcount.alerts.inhibiting import inhibitors
 from streamcount.errors import ConfigurationError
-from streamcount.types.figures import CLASSLESS, FIELD_ONLY, FIGURES, PLACES_ONLY, WINDOW_FIGURES
+from streamcount.types.figures import (
+    CAMERAS_ONLY,
+    CLASSLESS,
+    FIELD_ONLY,
+    FIGURES,
+    PLACES_ONLY,
+    WINDOW_FIGURES,
+)
 
 
 def check_rules(
@@ -16,12 +23,14 @@ def check_rules(
     windows: Collection[str] | Mapping[str, tuple[float, float]],
     zones: Collection[str],
     classes: Collection[str] | None = None,
+    *,
+    groups: Collection[str] = (),
 ) -> None:
-    """Raises ConfigurationError where a rule names a figure, window, zone, class or rule that is not there, or asks
-    a jump to last for longer than a step is one.
+    """Raises ConfigurationError where a rule names a figure, window, zone, class, group or rule that is not there, or
+    asks a jump to last for longer than a step is one.
 
-    windows, zones: names as configured; of windows that are a mapping, each name has (length, s from one beginning
-    to the next). classes: those of the models; None where they are not known yet.
+    windows, zones, groups: names as configured; of windows that are a mapping, each name has (length, s from one
+    beginning to the next). classes: those of the models; None where they are not known yet.
     """
     over_windows = {name: rule for name, rule in rules.items() if isinstance(rule, LimitRule | JumpRule)}
     for name, rule in over_windows.items():
@@ -37,6 +46,7 @@ def check_rules(
             require_known(f"{key}.zone", rule.zone, zones)
         if rule.class_name and classes is not None:
             require_known(f"{key}.class", rule.class_name, classes)
+        _check_groups(key, rule, over_windows, groups)
         for other in rule.inhibited_by:
             if other in rules and other not in over_windows:
                 raise ConfigurationError(
@@ -77,6 +87,20 @@ def _check_lasting(key: str, rule: JumpRule, window_s: tuple[float, float]) -> N
         f"{key}.for_s = {rule.for_s:g} is never reached: after half of over = {rule.over} windows, {most_s:g} s, "
         f"a step is what is usual; lower for_s to {most_s:g} or less{more}"
     )
+
+
+def _check_groups(
+    key: str, rule: LimitRule | JumpRule, rules: Mapping[str, LimitRule | JumpRule], groups: Collection[str]
+) -> None:
+    for name in rule.groups:
+        require_known(f"{key}.groups", name, groups)
+    if rule.groups and rule.figure in CAMERAS_ONLY:
+        raise ConfigurationError(f"{key}.groups: {rule.figure} is told of cameras only; leave the groups out")
+    for other in rule.inhibited_by:
+        if other in rules and set(rules[other].groups) != set(rule.groups):
+            raise ConfigurationError(
+                f"{key}.inhibited_by: {other!r} is for other groups; name the same in both"
+            )
 
 
 def _check_window(key: str, window: str, windows: Collection[str]) -> None:

@@ -39,6 +39,9 @@ class WindowRule(_Rule):
     inhibited_by: tuple[str, ...] = Field(
         default=(), description="rules; while one of them is raised for the camera, this one is not raised"
     )
+    groups: tuple[str, ...] = Field(
+        default=(), description="judge the windows of these groups; empty for those of each camera"
+    )
     incomplete: bool = Field(
         default=False,
         description="judge even windows that are cut by a run's end or lack a tenth of their frames",

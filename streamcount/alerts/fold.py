@@ -10,7 +10,7 @@ import msgspec
 
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
 from streamcount.alerts.inhibiting import inhibitors, inhibitors_first
-from streamcount.alerts.judging import Judgement, figure_of, judge_jump, judge_limit
+from streamcount.alerts.judging import Judgement, concerns, figure_of, judge_jump, judge_limit
 from streamcount.alerts.state import AlertsState, RuleState
 from streamcount.types import AlertCleared, AlertRaised, Figure, WindowClosed
 
@@ -26,7 +26,7 @@ def evaluate(
     """The state after a window, and what is told of it.
 
     rules: by name, as `check_rules` lets them pass. Windows that are not final change nothing, as do kinds that are
-    no matter of windows.
+    no matter of windows. A rule that names groups is for those alone, any other for cameras.
 
     A figure that a window does not tell neither raises nor clears. A rule is broken for the time that windows cover,
     so that a gap counts for nothing. A rule that is held back is raised by the first window that breaks it when those
@@ -35,7 +35,9 @@ def evaluate(
     """
     if not closed.final:
         return state, ()
-    over_windows = {name: rule for name, rule in rules.items() if isinstance(rule, OverWindows)}
+    over_windows = {
+        name: rule for name, rule in rules.items() if isinstance(rule, OverWindows) and concerns(rule, closed)
+    }
     entries, told = _without_gone(state, closed, over_windows)
     if closed.run_id != state.run_id:
         # Another run may be another sample, whose usual values are others.

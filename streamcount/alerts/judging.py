@@ -29,6 +29,11 @@ class Judgement(NamedTuple):
     reason: str
 
 
+def concerns(rule: WindowRule, closed: WindowClosed) -> bool:
+    """Whether the rule is for this window's camera, or group."""
+    return closed.camera_id in rule.groups if rule.groups else not closed.members
+
+
 def figure_of(rule: WindowRule, closed: WindowClosed) -> Figure | None:
     """What the rule watches in this window; None where the window does not tell it.
 

@@ -8,7 +8,7 @@ from streamcount.alerts.check import check_rules
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
 from streamcount.alerts.fold import AlertEvent, evaluate
 from streamcount.alerts.inhibiting import inhibitors
-from streamcount.alerts.judging import figure_of
+from streamcount.alerts.judging import concerns, figure_of
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState
 from streamcount.errors import ConfigurationError
@@ -30,8 +30,9 @@ def would_have_told(
     told_windows = {one.window for one in windows}
     zones = {figure.zone for one in windows for figure in one.figures} - {""}
     classes = {figure.class_name for one in windows for figure in one.figures} - {""}
-    check_rules(used, told_windows, zones, classes)
-    if not any(figure_of(rule, one) for one in windows if rule.window in ("", one.window)):
+    check_rules(used, told_windows, zones, classes, groups={one.camera_id for one in windows if one.members})
+    watched = [one for one in windows if rule.window in ("", one.window) and concerns(rule, one)]
+    if not any(figure_of(rule, one) for one in watched):
         raise ConfigurationError(
             f"alerts.{name}: no complete window of these tells {rule.figure} of the zone {rule.zone!r} and class "
             f"{rule.class_name!r}, so the rule could never be raised"

@@ -17,6 +17,7 @@ from streamcount.cli.dead_letters import dead_letters
 from streamcount.cli.demo import demo
 from streamcount.cli.evaluate import evaluate
 from streamcount.cli.export import export
+from streamcount.cli.groups import groups
 from streamcount.cli.lineage import lineage
 from streamcount.cli.model import model
 from streamcount.cli.query import query
@@ -77,6 +78,7 @@ for command, panel in (
 
 for group, name, panel in (
     (alerts, "alerts", "The service"),
+    (groups, "groups", "The service"),
     (snapshots, "snapshots", "The service"),
     (model, "model", "Models"),
     (data, "data", "Models"),

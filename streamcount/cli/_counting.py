@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -20,8 +20,7 @@ from streamcount.sinks.masks import write_mask
 from streamcount.sinks.overlay import write_overlay
 from streamcount.sinks.results import ResultWriter, confirmed_ids, result_line
 from streamcount.sources.recording import FILE_CAMERA_ID
-from streamcount.tracking import Tracker
-from streamcount.types import AnyEvent, Detections, Frame, FramesMissing
+from streamcount.types import AnyEvent, Detections, Frame, FramesMissing, WindowClosed
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,11 @@ class Seen:
 
 @dataclass
 class Report:
-    """What counting gave: tallies of each run's sources, and what could not be read."""
+    """What counting gave: tallies of each run's sources, what could not be read, and windows, each with its run."""
 
     runs: list[tuple[str, list[Tally]]] = field(default_factory=list)
     errors: list[SourceError | FrameError] = field(default_factory=list)
+    windows: list[tuple[str, WindowClosed]] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -62,13 +62,23 @@ class Report:
         return sum(tally.frames for _, tallies in self.runs for tally in tallies)
 
 
-class FileCounter:
-    """Counts recordings one after the other. tracker: follows the cells of each; None counts frames only."""
+@dataclass(frozen=True)
+class _Line:
+    """What a line of results is made of."""
 
-    def __init__(self, detector: Detector, tracker: Tracker | None, outputs: Outputs, threads: int) -> None:
+    shot: Shot
+    detections: Detections
+    step: StepResult | None
+
+
+class FileCounter:
+    """Counts recordings one after the other. pipeline: follows the cells of each; None counts frames only."""
+
+    def __init__(self, detector: Detector, pipeline: Pipeline | None, outputs: Outputs, threads: int) -> None:
         self._detector = detector
-        self._pipeline = None if tracker is None else Pipeline(detector, tracker)
+        self._pipeline = pipeline
         self._outputs = outputs
+        self._held: _Line | None = None
         self._threads = threads
 
     def count(self, recordings: Iterable[Recording], done: Callable[[Seen], None]) -> Report:
@@ -83,6 +93,8 @@ class FileCounter:
                 for seen in seen_shots:
                     self._take(seen, follower, tallies, report)
                     done(seen)
+                if follower is not None:
+                    self._end(follower, report)
         return report
 
     def _see(self, shot: Shot) -> Seen:
@@ -111,6 +123,8 @@ class FileCounter:
             tallies.append(Tally(shot.source))
         tallies[-1].add(detections.counts(), detections.foreground_fraction)
         step = None if follower is None else follower.follow(detections)
+        if step is not None:
+            _keep_windows(step, report)
         if follower is not None:
             # A run's cells are told in its last row: those of a row of stills belong to no single file.
             for tally in tallies:
@@ -120,8 +134,7 @@ class FileCounter:
 
     def _write(self, frame: Frame, shot: Shot, detections: Detections, step: StepResult | None) -> None:
         outputs = self._outputs
-        if outputs.results is not None:
-            outputs.results.write(result_line(shot.source, shot.index, detections, step))
+        self._write_line(_Line(shot, detections, step))
         if outputs.ctc is not None and step is not None and step.tracks is not None:
             outputs.ctc.write(shot.sequence, detections, step.tracks)
         if outputs.masks is not None:
@@ -129,6 +142,30 @@ class FileCounter:
         if outputs.overlays is not None:
             ids = [] if step is None else confirmed_ids(len(detections), step.tracks)
             write_overlay(outputs.overlays, shot.source, frame.image, detections, shot.index, ids)
+
+    def _end(self, follower: _Follower, report: Report) -> None:
+        """The run is over: what that makes known is told with its last frame."""
+        step = follower.finish()
+        _keep_windows(step, report)
+        if self._held is not None and self._held.step is not None:
+            last = msgspec.structs.replace(self._held.step, events=self._held.step.events + step.events)
+            self._held = replace(self._held, step=last)
+        self._write_line(None)
+
+    def _write_line(self, line: _Line | None) -> None:
+        """Writes the line that was held back. Of a followed run this one is held until the next comes, or the end."""
+        held, self._held = self._held, line
+        if line is not None and line.step is None:
+            held, self._held = line, None
+        if held is not None and self._outputs.results is not None:
+            self._outputs.results.write(
+                result_line(held.shot.source, held.shot.index, held.detections, held.step)
+            )
+
+
+def _keep_windows(step: StepResult, report: Report) -> None:
+    name = report.runs[-1][0]
+    report.windows += [(name, event) for event in step.events if isinstance(event, WindowClosed)]
 
 
 class _Follower:
@@ -151,6 +188,11 @@ class _Follower:
         step = msgspec.structs.replace(step, events=self._untold + step.events)
         self._untold = ()
         return step
+
+    def finish(self) -> StepResult:
+        """The run is over, told together with what was lost at its end."""
+        self._state, step = self._pipeline.finish(self._state)
+        return msgspec.structs.replace(step, events=self._untold + step.events)
 
     def miss(self, shot: Shot) -> None:
         """A frame that cannot be counted."""

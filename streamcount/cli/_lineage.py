@@ -76,7 +76,7 @@ def from_folder(folder: Path, told: Console) -> Lineage:
 def from_topics(config: Path | None, camera: str, run: str | None, told: Console) -> Lineage:
     """See `read_run`."""
     from streamcount.config import load_settings
-    from streamcount.lineage.topics import read_run
+    from streamcount.service.lineages import read_run
 
     settings = load_settings(config)
     # What is wrong with Kafka is told once, as an error; the library would say it many times.

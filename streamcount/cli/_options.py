@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,26 @@ BootstrapServers = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT[,...]", help="Which Kafka, in place of kafka.bootstrap_servers."),
 ]
+
+
+_SECOND_NS = 10**9
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
+_UNIT_NS = {
+    "ms": 10**6,
+    "s": _SECOND_NS,
+    "m": 60 * _SECOND_NS,
+    "h": 3600 * _SECOND_NS,
+    "d": 86_400 * _SECOND_NS,
+}
+
+
+def duration_ns(text: str, option: str) -> int:
+    """A duration such as 10s, 5m, 1h or 1d. Raises typer.BadParameter, which names the option."""
+    match = _DURATION.fullmatch(text)
+    duration = int(float(match[1]) * _UNIT_NS[match[2]]) if match else 0
+    if duration < 1:
+        raise typer.BadParameter("such as 10s, 5m, 1h or 1d", param_hint=option)
+    return duration
 
 
 class Form(StrEnum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamcount.cli._options import Form
+from streamcount.cli._options import Form, duration_ns
 from streamcount.errors import ExitCode, SourceError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamcount.cli._counting import Outputs, Report, Seen
     from streamcount.cli._inputs import InputOptions, Recording
     from streamcount.detection import Detector
+    from streamcount.windows import WindowsSetup
 
 _TOLD_ERRORS = 20
 
@@ -72,6 +73,16 @@ def count(
     track: Annotated[
         bool, typer.Option("--track", help="Follow cells from frame to frame: track ids, events.")
     ] = False,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="With --track: figures of each window of time: 10s, 5m, 1h; a table, and --csv.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="With --window: all figures of the windows; - for standard output.")
+    ] = None,
     ctc: Annotated[
         Path | None,
         typer.Option(
@@ -102,16 +113,21 @@ def count(
     exit code is 5. Pictures are named STEM-HASH-INDEX, HASH being the first 8 digits of the sha256 of the
     line's "source".
 
-    A folder, a stack, a video, or a row of single images is one run for --track.
+    A folder, a stack, a video, or a row of single images is one run for --track. Windows begin at whole multiples of
+    their length in the time of acquisition, so a run's first and last are rarely full, and say so.
+
+    `streamcount count film.tif --track --window 10s --csv windows.csv`
     """
     from rich.console import Console
 
     from streamcount.cli._counting import Outputs
     from streamcount.cli._inputs import find_recordings
     from streamcount.cli._tables import count_table
+    from streamcount.cli._windows import windows_csv, windows_table
     from streamcount.sinks.ctc import CtcWriter
     from streamcount.sinks.results import STDOUT, ResultWriter
 
+    setup = _windows(window, csv, track, output)
     options = _input_options(channel, plane, value_range, pixel_size_um)
     asked = {
         "model": model,
@@ -129,9 +145,14 @@ def count(
     with ExitStack() as stack:
         writer = None if output is None else stack.enter_context(ResultWriter(output))
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
-        report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told)
-    console = told if output == STDOUT else Console()
+        report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told, setup)
+    console = told if STDOUT in (output, csv) else Console()
     console.print(count_table(report.runs, built.model.class_names))
+    if window is not None:
+        console.print(windows_table(report.windows))
+    if csv is not None:
+        with ResultWriter(csv) as lines:
+            lines.write(windows_csv(report.windows).rstrip(b"\n"))
     if report.errors:
         lost, counted = len(report.errors), report.frames
         told.print(f"{lost} not counted (see above), {counted} frames counted", style="red", markup=False)
@@ -145,17 +166,20 @@ def _run(
     outputs: Outputs,
     threads: int,
     told: Console,
+    windows: WindowsSetup | None,
 ) -> Report:
     """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from streamcount.cli._counting import FileCounter
+    from streamcount.pipeline import Pipeline
     from streamcount.tracking import KalmanConfig
 
     known = [recording.frame_count for recording in recordings]
     total = None if None in known else sum(number or 0 for number in known)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    counter = FileCounter(detector, KalmanConfig().build() if track else None, outputs, threads)
+    pipeline = Pipeline(detector, KalmanConfig().build(), windows=windows) if track else None
+    counter = FileCounter(detector, pipeline, outputs, threads)
     quiet = not told.is_terminal or total == 1
     with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
         task = progress.add_task("counting", total=total)
@@ -175,6 +199,31 @@ def _run(
     if not report.frames:
         raise SourceError("nothing was counted: none of what was given can be read")
     return report
+
+
+def _windows(window: str | None, csv: Path | None, track: bool, output: Path | None) -> WindowsSetup | None:
+    """The windows that are asked for, under the name of their length."""
+    from pydantic import ValidationError
+
+    from streamcount.sinks.results import STDOUT
+    from streamcount.windows import WindowConfig, WindowsSetup
+    from streamcount.windows.config import NS_PER_S
+
+    if csv is not None and window is None:
+        raise typer.BadParameter("give --window too, such as --window 10s", param_hint="--csv")
+    if csv == output == STDOUT:
+        raise typer.BadParameter("standard output is taken by --output; name a file", param_hint="--csv")
+    if window is None:
+        return None
+    if not track:
+        raise typer.BadParameter(
+            "give --track too: what happened is known of cells that are followed", param_hint="--window"
+        )
+    try:
+        config = WindowConfig(length_s=duration_ns(window, "--window") / NS_PER_S)
+    except ValidationError as error:
+        raise typer.BadParameter("at most 366d", param_hint="--window") from error
+    return WindowsSetup({window: config})
 
 
 def _input_options(

@@ -36,12 +36,21 @@ def dashboard(
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Make a token where none is set, and print it.")
     ] = False,
+    sink: Annotated[
+        str | None, typer.Option(help="Which of [sinks] the past is read from; a database.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="A SQLite file that the past is read from, in place of --sink.")
+    ] = None,
 ) -> None:
     """Serves a page that shows every camera, what is counted, and whether the figures add up.
 
     It belongs to no consumer group and can be killed, restarted or run twice without any effect on the counting. It
     writes to Kafka only what one asks for on it: remarks on alerts, and frames that are to be counted again. While
     Kafka is away it says so, and goes on by itself.
+
+    The past is what the server has heard since it was started, and a while before; with --store or --sink it goes
+    back as far as that store, which `streamcount sink` fills. Pictures are there for as long as Kafka keeps them.
 
     By default only this machine reaches it. With `--host 0.0.0.0` others do: then a token of 16 characters or more
     must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it; `--new-token`
@@ -56,6 +65,7 @@ def dashboard(
     import logging
     import os
 
+    from streamcount.cli.query import database
     from streamcount.errors import ConfigurationError
     from streamcount.service.processes import set_up_logging
 
@@ -80,4 +90,5 @@ def dashboard(
             typer.echo(f"Its token until then: {made}")
 
     writing = Writing(corrections, config, allow_setup)
-    run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing)
+    past = None if sink is None and store is None else database(config, sink, store)
+    run_dashboard(settings, Address(host, port, tuple(name or ())), say, writing, past)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamcount.cli._options import ConfigFile
+from streamcount.cli._options import ConfigFile, duration_ns
 
 if TYPE_CHECKING:
     from streamcount.sinks.store.postgres import PostgresConfig
     from streamcount.sinks.store.questions import Answer, Store, Wanted
     from streamcount.sinks.store.sqlite import SqliteConfig
-
-SECOND_NS = 10**9
-_STEP = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
-_UNIT_NS = {"ms": 10**6, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS, "d": 86_400 * SECOND_NS}
 
 
 class Question(StrEnum):
@@ -87,7 +82,7 @@ def query(
     if question is Question.events:
         equal = {"kind": kind}
     wanted = Wanted(camera, run, cell_class, _time(since, "--from"), _time(until, "--to"), limit, dict(equal))
-    step_ns = _step(every)
+    step_ns = duration_ns(every, "--every")
     opened = open_store(database(config, sink, store))
     try:
         answer = _ask(opened, question, wanted, step_ns, track)
@@ -150,11 +145,3 @@ def _time(text: str | None, option: str) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000) * 10**6
-
-
-def _step(text: str) -> int:
-    match = _STEP.fullmatch(text)
-    step_ns = int(float(match[1]) * _UNIT_NS[match[2]]) if match else 0
-    if step_ns < 1:
-        raise typer.BadParameter("such as 10s, 5m, 1h or 1d", param_hint="--every")
-    return step_ns

@@ -37,7 +37,9 @@ def check_classes(settings: Settings) -> tuple[str, ...]:
                 for one in place.classes:
                     require_known(f"cameras.{where}.{kind}.{name}.classes", one, names)
     if whole:
-        check_rules(settings.alerts, window_lengths(settings), settings.place_names, classes)
+        check_rules(
+            settings.alerts, window_lengths(settings), settings.place_names, classes, groups=settings.groups
+        )
     return tuple(unread)
 
 

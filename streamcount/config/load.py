@@ -48,7 +48,7 @@ def parse_settings(
         raw["kafka"]["bootstrap_servers"] = address
     settings = _validated(raw, name)
     try:
-        check_rules(settings.alerts, window_lengths(settings), settings.place_names)
+        check_rules(settings.alerts, window_lengths(settings), settings.place_names, groups=settings.groups)
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from error
     return settings

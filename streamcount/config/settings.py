@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,13 +15,16 @@ from streamcount.detection.tflite import TfliteConfig
 from streamcount.events import EventsConfig
 from streamcount.events.places import LineConfig, PlacesConfig, PlacesMap, ZoneConfig, places_map
 from streamcount.events.places.config import PlaceName
-from streamcount.pipeline import Pipeline
+from streamcount.pipeline import GroupPipeline, Pipeline
 from streamcount.quality import QualityConfig
 from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
 from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
+from streamcount.windows.config import NS_PER_S
+from streamcount.windows.figures import Rule
+from streamcount.windows.groups import Group, GroupConfig
 from streamcount.wire.images import Encoding
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -202,6 +206,7 @@ class Settings(_Section):
     events: EventsConfig = EventsConfig()
     snapshots: SnapshotsConfig = SnapshotsConfig()
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
+    groups: dict[Name, GroupConfig] = Field(default_factory=dict)
     sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
     alerts: dict[Name, AlertRule] = Field(default_factory=dict)
 
@@ -215,6 +220,20 @@ class Settings(_Section):
             )
         if self.topics.min_insync_replicas > self.topics.replication_factor:
             raise ValueError("topics.min_insync_replicas cannot exceed topics.replication_factor")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_of_cameras(self) -> Settings:
+        for name, group in self.groups.items():
+            if name in self.cameras:
+                raise ValueError(
+                    f"groups.{name} has a camera's name, so their windows could not be told apart; rename one"
+                )
+            for camera in group.cameras:
+                if camera not in self.cameras:
+                    near = difflib.get_close_matches(camera, self.cameras, n=1, cutoff=0.5)
+                    hint = f"did you mean {near[0]!r}?" if near else f"add a table [cameras.{camera}]"
+                    raise ValueError(f"groups.{name}.cameras: there is no camera {camera!r}; {hint}")
         return self
 
     def _camera(self, camera_id: str) -> CameraConfig | None:
@@ -247,6 +266,13 @@ class Settings(_Section):
         camera = self._camera(camera_id)
         chamber = camera.chamber if camera and camera.chamber else self.chamber
         return WindowsSetup(self.windows, chamber, self.figures.level, self.figures.rule)
+
+    def group_pipeline(self, name: str) -> GroupPipeline:
+        """What sums and judges the windows of a group's cameras. Raises KeyError where there is no such group."""
+        group = self.groups[name]
+        rule = Rule(self.figures.level, self.figures.rule)
+        wait_ns = round(group.wait_s * NS_PER_S)
+        return GroupPipeline(Group(name, group.cameras, wait_ns, rule), self.alerts)
 
     def pipeline(self, camera_id: str, detector: Detector | None = None) -> Pipeline:
         """A pipeline as the camera is set up. Raises ModelError where a model cannot be loaded.

@@ -18,11 +18,11 @@ from streamcount.detection.prepare import prepare
 from streamcount.detection.scale import Look, ScaleRules, first_look
 from streamcount.detection.second import CropClassifier
 from streamcount.errors import FrameError, ModelError
+from streamcount.statistics import IMAGE_EDGE_PX, counted_in_image
 from streamcount.types import Detections, Float32Array, Frame, ModelIdentity
 
 RESCALE_FROM = 1.12  # a second pass only where the scale is off by more
 LARGEST_INPUT_PX = 100_000_000  # beyond, the scale told is a mistake, or the memory too small
-BORDER_PX = 1.0  # a box within so much of the frame's edge touches it
 
 
 class TfliteConfig(BaseModel):
@@ -236,11 +236,10 @@ def counted(
     """
     if border == "all":
         return np.ones(len(boxes_px), np.bool_)
-    limits = np.array(shape_px, np.float32) - BORDER_PX
-    inside = (boxes_px[:, 2:] < limits).all(axis=1)
+    inside = counted_in_image(boxes_px, shape_px)
     if border == "whole":
-        inside &= (boxes_px[:, :2] > BORDER_PX).all(axis=1)
-    return np.asarray(inside, np.bool_)
+        inside &= (boxes_px[:, :2] > IMAGE_EDGE_PX).all(axis=1)
+    return inside
 
 
 def _only(labels: NDArray[np.uint16], keep: NDArray[np.bool_]) -> NDArray[np.uint16]:

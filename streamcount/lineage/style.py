@@ -34,6 +34,11 @@ def check_picture(path: Path) -> None:
     """Raises ConfigurationError where the name is of no picture, or matplotlib is not installed."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigurationError(f"{path}: a picture is .png or .svg; name it so")
+    check_drawing()
+
+
+def check_drawing() -> None:
+    """Raises ConfigurationError where matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
@@ -52,11 +57,15 @@ def new_figure(width_in: float, height_in: float, layout: Layout = "constrained"
 
 def save(figure: Any, path: Path) -> None:
     """Write a picture, whole or not at all. Raises ConfigurationError."""
-    packed = io.BytesIO()
+    write_whole(path, packed(figure, path.suffix.lower()[1:]))
+
+
+def packed(figure: Any, form: str) -> bytes:
+    """A picture as the bytes of a file. form: "png" or "svg"."""
+    data = io.BytesIO()
     # Without the date, or the same run would give other bytes each day.
-    metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-    figure.savefig(packed, format=path.suffix.lower()[1:], dpi=DPI, metadata=metadata)
-    write_whole(path, packed.getvalue())
+    figure.savefig(data, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else None)
+    return data.getvalue()
 
 
 def mark_handles(fates: Sequence[Fate], size: float = 6.0) -> list[Any]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from streamcount.errors import ConfigurationError
 from streamcount.lineage.model import Lineage, families
 from streamcount.sinks.files import write_whole
+from streamcount.sinks.tables import Columns, Kind, check_parquet, csv_bytes, parquet_bytes
 
 SUFFIXES = (".parquet", ".csv")
-# A column by name, None for what is not known.
-Columns = Mapping[str, Sequence[Any]]
+KINDS: dict[str, Kind] = {
+    "daughter_ids": "integers",
+    **dict.fromkeys(("y_px", "x_px", "area_px"), "real"),
+    **dict.fromkeys(("birth", "fate", "reason", "class"), "text"),
+}
 
 
 def write_tables(lineage: Lineage, path: Path) -> tuple[Path, Path]:
@@ -26,10 +26,10 @@ def write_tables(lineage: Lineage, path: Path) -> tuple[Path, Path]:
     files cannot be written.
     """
     check_table(path)
-    encode = _parquet if path.suffix.lower() == ".parquet" else _csv
     beside = path.with_name(f"{path.stem}.tracks{path.suffix}")
     for place, columns in ((path, point_columns(lineage)), (beside, track_columns(lineage))):
-        write_whole(place, encode(columns))
+        packed = csv_bytes(columns) if path.suffix.lower() == ".csv" else parquet_bytes(columns, KINDS)
+        write_whole(place, packed)
     return path, beside
 
 
@@ -39,12 +39,7 @@ def check_table(path: Path) -> None:
     if suffix not in SUFFIXES:
         raise ConfigurationError(f"{path}: a table is .parquet or .csv; name it so")
     if suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                "Parquet needs pyarrow: pip install 'streamcount[lineage]', or name the table .csv"
-            ) from error
+        check_parquet()
 
 
 def point_columns(lineage: Lineage) -> Columns:
@@ -93,37 +88,3 @@ def track_columns(lineage: Lineage) -> Columns:
 
 def _roots(lineage: Lineage) -> dict[int, int]:
     return {track.track_id: family.root.track_id for family in families(lineage) for track in family.tracks}
-
-
-def _csv(columns: Columns) -> bytes:
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow(columns)
-    lists = {name for name, values in columns.items() if any(isinstance(value, list) for value in values)}
-    told = [
-        [" ".join(map(str, value)) for value in values] if name in lists else values
-        for name, values in columns.items()
-    ]
-    out.writerows(zip(*told, strict=True))
-    return text.getvalue().encode()
-
-
-def _parquet(columns: Columns) -> bytes:
-    import pyarrow
-    from pyarrow import parquet
-
-    arrays = {
-        name: pyarrow.array(list(values), _parquet_type(pyarrow, name)) for name, values in columns.items()
-    }
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(arrays), buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _parquet_type(pyarrow: Any, name: str) -> Any:
-    """Types are the columns' own, or a table without a row, or without times, would have others."""
-    if name == "daughter_ids":
-        return pyarrow.list_(pyarrow.int64())
-    if name in ("y_px", "x_px", "area_px"):
-        return pyarrow.float64()
-    return pyarrow.string() if name in ("birth", "fate", "reason", "class") else pyarrow.int64()

@@ -16,12 +16,14 @@ from streamcount.lineage.style import (
     GAP_WIDTH,
     INK,
     MARKS,
+    check_drawing,
     check_picture,
     colour_handles,
     colours_of_tracks,
     gap_handles,
     mark_handles,
     new_figure,
+    packed,
     save,
 )
 
@@ -70,6 +72,16 @@ def write_tree(
     where the file cannot be written.
     """
     check_picture(path)
+    save(_tree(lineage, chosen, axis, colour), path)
+
+
+def tree_svg(lineage: Lineage, chosen: Sequence[Family], axis: Axis, colour: Colour = Colour.auto) -> bytes:
+    """The same picture as SVG. Raises ConfigurationError without matplotlib."""
+    check_drawing()
+    return packed(_tree(lineage, chosen, axis, colour), "svg")
+
+
+def _tree(lineage: Lineage, chosen: Sequence[Family], axis: Axis, colour: Colour) -> Any:
     places = lay_out(chosen)
     lines = 1 + max((place.x for place in places), default=0.0)
     width = min(max(INCHES_A_LINE * lines + 2.6, NARROWEST_IN), WIDEST_IN)
@@ -88,7 +100,7 @@ def write_tree(
     fates = [place.track.fate for place in places]
     handles = colour_handles(legend) + mark_handles(fates) + (gap_handles() if gaps else [])
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
-    save(figure, path)
+    return figure
 
 
 def _draw_lives(canvas: _Canvas, places: Sequence[Place], lineage: Lineage) -> bool:

@@ -18,6 +18,11 @@ SILENT_S = 30.0
 PARTITION_FETCH_BYTES = 2 * 2**20
 # Records that are read forward at a time on the way back.
 BLOCK = 500
+# Records carry their frame's time in milliseconds, and a float of seconds on the way may round it.
+ROUNDING_MS = 2
+# Of other cameras, in the same partition and with the same time; beyond it the record is not there.
+MOST_RECORDS = 2000
+MOST_SILENT_POLLS = 20
 
 
 def read_topic(
@@ -36,7 +41,7 @@ def read_topic(
     """
     from kafka import TopicPartition
 
-    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
@@ -77,7 +82,7 @@ def read_backwards(
     from kafka import TopicPartition
     from kafka.partitioner.default import murmur2
 
-    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         numbers = sorted(consumer.partitions_for_topic(topic) or ())
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
@@ -96,7 +101,7 @@ def read_record(settings: Settings, topic: str, partition: int, offset: int, *, 
     """kafka-python's record at a place; None where there is none, or no longer. Raises BrokerError."""
     from kafka import TopicPartition
 
-    with kafka_errors(settings), closing(_consumer(settings, client_id)) as consumer:
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         place = TopicPartition(topic, partition)
         if partition not in (consumer.partitions_for_topic(topic) or ()):
             return None
@@ -122,6 +127,39 @@ def _block(consumer: KafkaConsumer, place: Any, bounds: tuple[int, int], silent_
             heard_s = time.monotonic()
 
 
+def read_since(
+    consumer: KafkaConsumer, place: Any, time_ms: int, most: int = MOST_RECORDS, newest: bool = False
+) -> Iterator[Any]:
+    """Records of a partition from about a time on, up to what is its end now, `most` of them.
+
+    place: kafka-python's TopicPartition. time_ms: of the records' timestamps. newest: where there are more, the last
+    ones instead of the first. Raises KafkaError.
+    """
+    found = consumer.offsets_for_times({place: max(0, time_ms - ROUNDING_MS)})[place]
+    if found is None:
+        return
+    end = consumer.end_offsets([place])[place]
+    consumer.assign([place])
+    consumer.seek(place, max(found.offset, end - most) if newest else found.offset)
+    looked_at, silent = 0, 0
+    while consumer.position(place) < end and looked_at < most and silent < MOST_SILENT_POLLS:
+        records = consumer.poll(timeout_ms=500, max_records=16).get(place, [])
+        silent = 0 if records else silent + 1
+        for record in records:
+            looked_at += 1
+            yield record
+
+
+def find_record(
+    consumer: KafkaConsumer, place: Any, time_ms: int, wanted: Callable[[Any], bool]
+) -> Any | None:
+    """The first record of a partition that is wanted, from about its time on; None where Kafka no longer has it.
+
+    So nothing has to be kept in memory, and not all records need be read. Raises KafkaError.
+    """
+    return next((one for one in read_since(consumer, place, time_ms) if wanted(one)), None)
+
+
 @contextmanager
 def kafka_errors(settings: Settings) -> Iterator[None]:
     """Tells an error of Kafka's as a BrokerError."""
@@ -136,7 +174,8 @@ def kafka_errors(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def _consumer(settings: Settings, client_id: str) -> KafkaConsumer:
+def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
+    """A consumer that belongs to no group and commits nothing. Raises KafkaError where no broker answers."""
     from kafka import KafkaConsumer
 
     return KafkaConsumer(

@@ -57,6 +57,11 @@ def changelog_topic(settings: Settings) -> str:
     return f"{settings.worker.app_id}-state-changelog"
 
 
+def groups_topic(settings: Settings) -> str:
+    """Where `streamcount groups run` keeps its state for each group."""
+    return f"{settings.topics.prefix}.groups-state"
+
+
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Every topic of the service, with equal partition counts: a camera is the same partition everywhere.
 
@@ -85,6 +90,11 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         "retention.bytes": "-1",
         "segment.bytes": str(max(room_bytes, LARGEST_SEGMENT_BYTES)),
     }
+    states = {
+        **common,
+        "cleanup.policy": "compact",
+        "segment.bytes": str(max(room_bytes, CHANGELOG_SEGMENT_BYTES)),
+    }
     configs = {
         topics.name("frames"): {**images, "retention.ms": str(topics.frames_retention_ms)},
         topics.name("detections"): results,
@@ -104,11 +114,8 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             "max.message.bytes": str(topics.max_message_bytes + ROOM_BYTES),
             "segment.bytes": str(max(image_segment_bytes, room_bytes + ROOM_BYTES)),
         },
-        changelog_topic(settings): {
-            **common,
-            "cleanup.policy": "compact",
-            "segment.bytes": str(max(room_bytes, CHANGELOG_SEGMENT_BYTES)),
-        },
+        changelog_topic(settings): states,
+        groups_topic(settings): states,
     }
     return [TopicSpec(name, topics.partitions, config) for name, config in configs.items()]
 

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from streamcount.types import (
+    GROUP_RUN,
     AlertAcknowledged,
     AlertCleared,
     AlertRaised,
@@ -91,6 +92,9 @@ class WatchState:
 
         captured_at_ms: the record's timestamp, where a producer set it; None where the broker did.
         """
+        if event.run_id == GROUP_RUN:
+            # A group is no camera, and sends no frames.
+            return
         view = self._view(event.camera_id, now_s)
         match event:
             case CountsUpdated():

@@ -32,10 +32,6 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
-    def scaled(self, factor: float) -> Estimate:
-        """The same in another unit. factor: without error of its own, not negative."""
-        return Estimate(self.value * factor, self.low * factor, self.high * factor)
-
 
 def poisson_interval(
     count: Numbers, level: float = LEVEL, *, exposure: float = 1.0, rule: Rule = "exact"
@@ -49,12 +45,6 @@ def poisson_interval(
         raise ValueError(f"exposure must be above 0, not {exposure}")
     low, high = weighted_poisson_interval(count, count, 1.0, level, rule=rule)
     return low / exposure, high / exposure
-
-
-def counted(count: float, level: float = LEVEL, *, rule: Rule = "exact") -> Estimate:
-    """A number of things that happened, or of different cells, with its Poisson interval. Raises ValueError."""
-    low, high = poisson_interval(float(count), level, rule=rule)
-    return Estimate(float(count), float(low), float(high))
 
 
 def weighted_poisson_interval(
@@ -71,28 +61,6 @@ def weighted_poisson_interval(
         raise ValueError(f"largest must be above 0, not {largest}")
     low, high = _gamma_bounds(total, squares, largest, (1 - level) / 2, rule)
     return low, high
-
-
-def mean_count(
-    sightings: ArrayLike, frames: int, level: float = LEVEL, *, rule: Rule = "exact"
-) -> Estimate | None:
-    """The mean count per frame of a window, None of a window without frames.
-
-    sightings: (N,) in how many frames of the window each different cell was seen. frames: of the window.
-
-    Frames that follow each other show the same cells, so the sum over frames is no sample of so many cells. What was
-    sampled are the N different cells, each of which weighs as long as it stayed (`weighted_poisson_interval`). Cells
-    that all stay throughout give the interval of one frame's count; cells that come and go give a narrower one.
-    """
-    if frames < 1:
-        return None
-    weights = np.asarray(sightings, np.float64) / frames
-    if weights.size and (weights.min() < 0 or weights.max() > 1):
-        raise ValueError(f"a cell is seen in 0 to {frames} frames of {frames}")
-    total = float(weights.sum())
-    # One more cell could have stayed throughout.
-    low, high = weighted_poisson_interval(total, float(np.square(weights).sum()), 1.0, level, rule=rule)
-    return Estimate(total, float(low), float(high))
 
 
 def wilson_interval(part: Numbers, whole: Numbers, level: float = LEVEL) -> tuple[Numbers, Numbers]:
@@ -113,12 +81,6 @@ def wilson_interval(part: Numbers, whole: Numbers, level: float = LEVEL) -> tupl
     low: Any = np.maximum(middle - spread, 0.0)
     high: Any = np.minimum(middle + spread, 1.0)
     return low, high
-
-
-def fraction(part: float, whole: float, level: float = LEVEL) -> Estimate | None:
-    """`part` of `whole` different cells with Wilson's interval, None of no cells."""
-    low, high = wilson_interval(part, whole, level)
-    return Estimate(part / whole, float(low), float(high)) if whole > 0 else None
 
 
 def _check(level: float, *numbers: ArrayLike) -> None:

@@ -9,6 +9,7 @@ from streamcount.types.detections import (
     empty_detections,
 )
 from streamcount.types.events import (
+    GROUP_RUN,
     AlertAcknowledged,
     AlertCleared,
     AlertRaised,
@@ -38,6 +39,7 @@ from streamcount.types.frame import IDENTIFIER, Frame, FrameMetadata, Image
 from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_divisions
 
 __all__ = [
+    "GROUP_RUN",
     "IDENTIFIER",
     "AlertAcknowledged",
     "AlertCleared",

@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+# The run_id of what is told of a group of cameras.
+GROUP_RUN = "group"
+
 Certainty: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 
@@ -204,11 +207,13 @@ class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
 
     window: the name of its setting. final: told once and for good; False for the figures so far.
     complete: nothing is wrong with it. reasons: what is: "frames-missing", "bad-picture", "run-began", "run-ended",
-    "late-events", "late-frames", "settings-changed" and of a group "members-missing".
+    "late-events", "late-frames", "settings-changed", and of a group "members-missing" and "late-members".
     frames, frames_missing, frames_flagged: counted in it, lost in it, counted though the picture was bad.
     late_events, late_frames: of a time in an earlier window, after that one was final; they are counted in none.
-    members: the cameras whose windows a group's is the sum of; empty for a camera's own. A group's window has the
-    group's name for camera_id and "group" for run_id.
+    members: the cameras whose windows a group's is the sum of; empty for a camera's own. members_missing: the other
+    cameras of the group. late_members: cameras that told of an earlier window after the group's was final.
+    A group's window has the group's name for camera_id, `GROUP_RUN` for run_id and the window's end, ms since 1970,
+    for sequence.
     """
 
     window: str
@@ -224,6 +229,8 @@ class WindowClosed(Event, frozen=True, kw_only=True, tag=True):
     late_frames: int = 0
     figures: tuple[Figure, ...] = ()
     members: tuple[str, ...] = ()
+    members_missing: tuple[str, ...] = ()
+    late_members: tuple[str, ...] = ()
 
     def subject(self) -> str:
         stage = "final" if self.final else "current"

@@ -48,8 +48,7 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "doubling_time_h": FigureMeaning("h", "time in which the cells double"),
     "growth_rate_per_h": FigureMeaning("1/h", "growth rate of the number of cells"),
     "cell_area_um2": FigureMeaning("µm²", "areas of the cells in a frame summed"),
-    "zone_exits": FigureMeaning("", "cells that left the zone"),
-    "dwell_total_s": FigureMeaning("s", "how long they had been in it, summed"),
+    "dwell_total_s": FigureMeaning("s", "how long the cells that left a zone had been in it, summed"),
     "dwell_s": FigureMeaning("s", "time that a cell stays in a zone"),
     "crossings_forward": FigureMeaning("", "cells that crossed a line forward"),
     "crossings_backward": FigureMeaning("", "cells that crossed a line backward"),
@@ -62,13 +61,22 @@ FIELD_ONLY: Final = frozenset(
         "fields", "foreground", "growth_rate_per_h", "patches",
     }
 )  # fmt: skip
-PLACES_ONLY: Final = frozenset(
-    {"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s", "zone_exits"}
-)
+PLACES_ONLY: Final = frozenset({"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s"})
 CLASSLESS: Final = PLACES_ONLY | {
     "abnormal_cells", "abnormal_fraction", "confluence", "dead_cells", "doubling_time_h", "field_mm2", "fields",
     "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
 }  # fmt: skip
+
+# Of no group of cameras.
+CAMERAS_ONLY: Final = frozenset({"doubling_time_h", "growth_rate_per_h"})
+
+# Made of the others, or of a whole run; the others are sums, or means per frame, that may be added over cameras.
+DERIVED: Final = frozenset(
+    {
+        "abnormal_fraction", "area_um2", "cells_per_ml", "cells_per_mm2", "confluence", "diameter_um",
+        "doubling_time_h", "dwell_s", "growth_rate_per_h", "mitotic_index", "viability",
+    }
+)  # fmt: skip
 
 # What a window tells of itself, beside its figures; known in incomplete windows too.
 WINDOW_FIGURES: Final[dict[str, FigureMeaning]] = {

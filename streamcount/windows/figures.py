@@ -89,7 +89,12 @@ def _count_interval(value: float, rule: Rule, step: float) -> tuple[float, float
 
 
 def _cells_interval(sums: Sums, zone: str, class_name: str, rule: Rule) -> tuple[float, float] | None:
-    """Of the mean number of cells a frame: a sum of cells, each weighted by the share of the frames it was there."""
+    """Of the mean number of cells a frame: a sum of cells, each weighted by the share of the frames it was there.
+
+    Frames that follow each other show the same cells, so the sum over frames is no sample of so many cells. What was
+    sampled are the different cells. Cells that all stay throughout give the interval of one frame's count; cells that
+    come and go give a narrower one.
+    """
     cells = sums[Key("cells", zone, class_name)]
     variance = sums.get(Key("cells_variance", zone, class_name))
     if variance is None:
@@ -145,12 +150,19 @@ def _shares(sums: Sums, zone: str, rule: Rule) -> list[Figure]:
 
 
 def _dwell(sums: Sums, zone: str) -> list[Figure]:
-    left = sums.get(Key("zone_exits", zone), 0.0)
-    return [figure(Key("dwell_s", zone), sums[Key("dwell_total_s", zone)] / left)] if left else []
+    total_s, left = sums.get(Key("dwell_total_s", zone)), sums.get(Key("exits", zone), 0.0)
+    return [figure(Key("dwell_s", zone), total_s / left)] if total_s is not None and left else []
 
 
 def _confluence(sums: Sums, rule: Rule) -> list[Figure]:
-    """The share of the field that cells cover; of a group the mean over its cameras."""
+    """The share of the field that cells cover; of a group the mean over its cameras.
+
+    Its interval is that of as many independent patches as cells would fill the field. A pixel is no sample: a cell
+    covers all of its pixels at once. Of grains that lie independently the variance of the share is p (1 - p) times
+    the integral range over the field's area (Lantuéjoul, J. Microsc. 161, 1991); the range is at most the
+    area-weighted mean area of the cells, which is taken. Cells that keep apart vary less, and the interval is too
+    wide; cells that cluster vary more.
+    """
     fields = sums.get(Key("fields"), 0.0)
     if not fields:
         return []

@@ -101,9 +101,9 @@ def _with_event(
         crossings[layout.lines.index(event.line), DIRECTIONS.index(event.direction)] += 1
         return msgspec.structs.replace(window, crossings=crossings)
     if isinstance(event, ZoneLeft):
-        dwell = window.dwell.copy()
-        dwell[layout.places.index(event.zone)] += (event.dwell_ns / NS_PER_S, 1)
-        window = msgspec.structs.replace(window, dwell=dwell)
+        dwell_s = window.dwell_s.copy()
+        dwell_s[layout.places.index(event.zone)] += event.dwell_ns / NS_PER_S
+        window = msgspec.structs.replace(window, dwell_s=dwell_s)
     happened, column = window.happened.copy(), column_of(event)
     if column is not None:
         happened[places, layout.model.class_names.index(event.class_name), column] += 1

@@ -45,7 +45,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     counted: (C,) float64, cells summed that count by the rule of haemocytometers.
     cell_areas_um2: (C,) float64, areas of cells summed over scaled frames. sized: (C,) float64, how many.
     happened: (P, C, 7) float64, events by HAPPENINGS.
-    dwell: (P, 2) float64, seconds that cells were in a zone which they left, and how many left.
+    dwell_s: (P,) float64, how long the cells that left a zone had been in it, summed.
     crossings: (L, 2) float64, forward and backward.
     sightings: (P, N) int32, in how many frames each living track was seen.
     lives: (3, P, C) float64, of the tracks that are over: sightings, their squares, tracks.
@@ -61,7 +61,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     cell_areas_um2: Float64Array
     sized: Float64Array
     happened: Float64Array
-    dwell: Float64Array
+    dwell_s: Float64Array
     crossings: Float64Array
     sightings: NDArray[np.int32]
     lives: Float64Array
@@ -147,7 +147,7 @@ def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, cut
         cell_areas_um2=np.zeros(classes),
         sized=np.zeros(classes),
         happened=np.zeros((places, classes, len(HAPPENINGS))),
-        dwell=np.zeros((places, 2)),
+        dwell_s=np.zeros(places),
         crossings=np.zeros((len(layout.lines), 2)),
         sightings=np.zeros((places, tracks), np.int32),
         lives=np.zeros((3, places, classes)),

@@ -7,12 +7,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from streamcount.statistics import counted_in_image
 from streamcount.types import Detections
 from streamcount.windows.seen import Surroundings
 from streamcount.windows.state import Float64Array, Layout, OpenWindow
-
-# A box that ends so near to the image's edge touches it, px.
-EDGE_PX = 1.0
 
 
 class FrameSums(NamedTuple):
@@ -35,7 +33,7 @@ def sums_of(
     """What a frame adds: P places of `layout`, C classes."""
     classes, number = detections.class_ids, len(layout.model.class_names)
     height, width = detections.image_shape
-    boxes, areas_px = detections.boxes_px, detections.areas_px.astype(np.float64)
+    areas_px = detections.areas_px.astype(np.float64)
     cells = np.zeros((len(layout.places), number))
     cells[0] = np.bincount(classes, minlength=number)
     place_areas_px = np.array([height * width], np.float64)
@@ -43,7 +41,7 @@ def sums_of(
         one_hot = classes[:, None] == np.arange(number)
         cells[1:] = surroundings.detections.T.astype(np.float64) @ one_hot
         place_areas_px = np.concatenate([place_areas_px, surroundings.zone_areas_px])
-    whole = (boxes[:, 2] < height - EDGE_PX) & (boxes[:, 3] < width - EDGE_PX)
+    whole = counted_in_image(detections.boxes_px, detections.image_shape)
     size_um = detections.metadata.pixel_size_um
     um2 = 0.0 if size_um is None else size_um**2
     return FrameSums(

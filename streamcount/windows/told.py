@@ -86,8 +86,7 @@ def _sums(window: OpenWindow, layout: Layout, chamber: ChamberConfig | None) -> 
             "births", zone, 2 * window.happened[place, :, HAPPENINGS.index("divisions")], model
         )
         if zone:
-            yield Key("zone_exits", zone), float(window.dwell[place, 1])
-            yield Key("dwell_total_s", zone), float(window.dwell[place, 0])
+            yield Key("dwell_total_s", zone), float(window.dwell_s[place])
     for line, crossings in zip(layout.lines, window.crossings, strict=True):
         yield Key("crossings_forward", line), float(crossings[0])
         yield Key("crossings_backward", line), float(crossings[1])

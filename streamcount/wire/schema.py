@@ -46,7 +46,7 @@ CHANNELS: dict[str, _Channel] = {
     "counts": _Channel("send", "CountsUpdated, one for each counted frame.", ("event",)),
     "windows": _Channel(
         "send",
-        "WindowClosed: figures of windows of time, per camera and group. Nothing is sent yet.",
+        "WindowClosed: figures of windows of time, of cameras and, from `streamcount groups run`, of groups.",
         ("event",),
     ),
     "alerts": _Channel(

@@ -11,9 +11,9 @@ import pytest
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError, SourceError
-from streamcount.lineage.topics import read_run
 from streamcount.pipeline import Pipeline
 from streamcount.service.broker import Broker
+from streamcount.service.lineages import read_run
 from streamcount.tracking import KalmanConfig
 from streamcount.wire import encode_event, encode_tracks
 from tests.films import MODEL, seen

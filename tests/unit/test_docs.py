@@ -34,6 +34,7 @@ def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
 
     from streamcount.service.alerts.run import AlertMetrics
     from streamcount.service.camera.metrics import CameraMetrics
+    from streamcount.service.groups.run import GroupMetrics
     from streamcount.service.sinking import SinkMetrics
     from streamcount.service.snapshots.run import SnapshotMetrics
     from streamcount.service.worker.metrics import WorkerMetrics
@@ -45,6 +46,7 @@ def test_every_metric_is_in_the_manual_with_its_labels_and_no_other():
     watching = CollectorRegistry()
     AlertMetrics(watching)
     SnapshotMetrics(sinks)
+    GroupMetrics(sinks)
     suffix = {"counter": "_total", "info": "_info"}
     families = [*camera.collect(), *sinks.collect(), *watching.collect(), *WorkerMetrics().registry.collect()]
     real = {(family.name + suffix.get(family.type, ""), family.type) for family in families}

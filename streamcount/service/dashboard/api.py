@@ -15,12 +15,16 @@ from pydantic import BaseModel, Field
 from streamcount.config import Settings
 from streamcount.errors import FrameError
 from streamcount.service.dashboard.camera import CameraLive, CountPoint, Picture
-from streamcount.service.dashboard.cells import CellsView, cells_view, model_of
+from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.corrections import Corrections
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.health import Health, camera_health
+from streamcount.service.dashboard.history import Database, History
+from streamcount.service.dashboard.lives import Lives
 from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.moments import Moments
 from streamcount.service.dashboard.on_demand import OnDemand
+from streamcount.service.dashboard.past import Past
 from streamcount.service.dashboard.pictures import ScaledPictures
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.service.dashboard.writing import Writing
@@ -40,25 +44,19 @@ class Problem(BaseModel):
     detail: str = Field(description="what is wrong, in words")
 
 
-class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """The cells of a picture with the model that found them; `cells` is null where they are not known.
+class Dashboard:
+    """What all parts of the page share: the model, the feed that fills it, the pictures made of it, and the past.
 
-    captured_at_ms: wall time. confluence: share of the frame that is cell, in [0, 1].
+    database: the store that the past is read from, None where the server's memory must do.
     """
 
-    run: str
-    sequence: int
-    captured_at_ms: int
-    cells: CellsView | None
-    model: str | None
-    confluence: float | None
-
-
-class Dashboard:
-    """What all parts of the page share: the model, the feed that fills it, the pictures made of it."""
-
     def __init__(
-        self, settings: Settings, feed: Feed, model: LiveModel, writing: Writing | None = None
+        self,
+        settings: Settings,
+        feed: Feed,
+        model: LiveModel,
+        writing: Writing | None = None,
+        database: Database | None = None,
     ) -> None:
         self.writing = writing or Writing()
         self.corrections = Corrections(self.writing.corrections, settings.limits.frame_pixels)
@@ -67,10 +65,15 @@ class Dashboard:
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
         self.on_demand = OnDemand(settings, lambda: feed.trouble)
+        self.history = History(model, database)
+        self.past = Past(settings, lambda: feed.wait_until_following(0))
+        self.moments = Moments(model, self.history, self.past)
+        self.lives = Lives(settings, model, self.history, self.past)
 
     def close(self) -> None:
-        """Ends what it has opened of its own; not the feed."""
+        """Ends connections that were opened because somebody asked; not the feed."""
         self.on_demand.close()
+        self.past.close()
 
     def shown(self, camera_id: str) -> Picture | None:
         """The picture of a camera that is to be shown now."""
@@ -87,7 +90,7 @@ class JsonBytes(JSONResponse):
 def make_api(dashboard: Dashboard) -> FastAPI:
     """The API's application, to be mounted beside the page."""
     # They build on this module.
-    from streamcount.service.dashboard import api_alerts, api_corrections, api_letters
+    from streamcount.service.dashboard import api_alerts, api_corrections, api_history, api_letters
 
     api = FastAPI(
         title="streamcount",
@@ -104,10 +107,12 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     api_corrections.add_corrections(router, dashboard)
     api_alerts.add_alerts(router, dashboard)
     api_letters.add_letters(router, dashboard)
+    api_history.add_history(router, dashboard)
     api.include_router(router)
     _describe(api)
     for part in (api_corrections, api_alerts, api_letters):
         describe_more(api.openapi(), part.ANSWERS, part.BODIES)
+    describe_more(api.openapi(), api_history.ANSWERS, {})
     return api
 
 
@@ -145,7 +150,7 @@ def describe_more(
     document["components"]["schemas"].update(components)
     for (path, method, status), schema in zip(answers, schemas, strict=False):
         answer = document["paths"][f"/api/v1{path}"][method]["responses"][status]
-        answer["content"] = {"application/json": {"schema": schema}}
+        answer.setdefault("content", {})["application/json"] = {"schema": schema}
     for path, schema in zip(bodies, schemas[len(answers) :], strict=True):
         body = {"required": True, "content": {"application/json": {"schema": schema}}}
         document["paths"][f"/api/v1{path}"]["post"]["requestBody"] = body
@@ -291,20 +296,7 @@ def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> Cells:
     """The cells of a picture, of what is kept of tracks and detections."""
     key = (shown.run_id, shown.sequence)
     records = dashboard.model.look(camera_id, lambda one: (one.tracks.get(key), one.detections.get(key)))
-    tracks, detections = records or (None, None)
-    try:
-        cells = None if tracks is None else cells_view(tracks, detections)
-        model = model_of(detections)
-    except FrameError:
-        cells, model = None, None
-    return Cells(
-        run=shown.run_id,
-        sequence=shown.sequence,
-        captured_at_ms=shown.captured_at_ms,
-        cells=cells,
-        model=None if model is None else model[0].name,
-        confluence=None if model is None else model[1],
-    )
+    return cells_of(*key, shown.captured_at_ms, records or (None, None))
 
 
 def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:

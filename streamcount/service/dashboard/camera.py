@@ -61,6 +61,7 @@ class CountPoint:
     sequence: int
     total: int
     counts: dict[str, int]
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class CameraLive:
         frames.counted.add(event.sequence, event.sequence)
         self.counted_s = now_s
         self.quality = event.quality
-        point = CountPoint(event.happened_at_ns, event.sequence, event.total, event.counts)
+        point = CountPoint(event.happened_at_ns, event.sequence, event.total, event.counts, event.run_id)
         if self.counts and self.counts[-1].at_ns // 10**9 == point.at_ns // 10**9:
             self.counts.pop()
         self.counts.append(point)

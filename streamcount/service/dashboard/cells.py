@@ -53,6 +53,20 @@ class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: list[float | None]
 
 
+class Cells(msgspec.Struct, frozen=True, kw_only=True):
+    """The cells of a picture with the model that found them; `cells` is null where they are not known.
+
+    captured_at_ms: wall time. confluence: share of the frame that is cell, in [0, 1].
+    """
+
+    run: str
+    sequence: int
+    captured_at_ms: int
+    cells: CellsView | None
+    model: str | None
+    confluence: float | None
+
+
 class _Found(msgspec.Struct, frozen=True):
     model: ModelIdentity
 
@@ -108,6 +122,26 @@ def cells_view(tracks_record: bytes, detections_record: bytes | None) -> CellsVi
             if detections is None
             else np.round(detections.scores[rows].astype(float), 3).tolist()
         ),
+    )
+
+
+def cells_of(
+    run_id: str, sequence: int, captured_at_ms: int, records: tuple[bytes | None, bytes | None]
+) -> Cells:
+    """The cells of a frame, of its records of tracks and detections."""
+    tracks, detections = records
+    try:
+        cells = None if tracks is None else cells_view(tracks, detections)
+        model = model_of(detections)
+    except FrameError:
+        cells, model = None, None
+    return Cells(
+        run=run_id,
+        sequence=sequence,
+        captured_at_ms=captured_at_ms,
+        cells=cells,
+        model=None if model is None else model[0].name,
+        confluence=None if model is None else model[1],
     )
 
 

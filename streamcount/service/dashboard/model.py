@@ -22,7 +22,7 @@ from streamcount.service.dashboard.camera import (
 )
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.watch_view import WatchState
-from streamcount.types import AlertRaised, AnyEvent
+from streamcount.types import GROUP_RUN, AlertRaised, AnyEvent
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import (
     FRAMES_MISSING_TYPE,
@@ -71,6 +71,8 @@ class LiveModel:
         self._messages: deque[tuple[int, AnyEvent]] = deque(maxlen=KEPT_MESSAGES)
         self._number = 0
         self.unreadable = 0
+        # Another one after each record: who waits for news need not look for it.
+        self.version = 0
 
     @contextmanager
     def reading(self) -> Iterator[dict[str, CameraLive]]:
@@ -99,6 +101,7 @@ class LiveModel:
         if not record.live and record.captured_at_ms is not None:
             now_s -= max(0.0, now_ns / 1e9 - record.captured_at_ms / 1e3)
         with self._lock:
+            self.version += 1
             try:
                 if record.topic == "frames":
                     self._frame(record, now_s)
@@ -176,6 +179,9 @@ class LiveModel:
 
     def _event(self, record: Taken, now_s: float, now_ns: int) -> None:
         event = decode_event(record.value or b"")
+        if event.run_id == GROUP_RUN:
+            # A group is no camera, and has no frames that could be shown or missed.
+            return
         camera = self._camera(event.camera_id)
         if not camera.add_event(event, now_s):
             return

@@ -17,6 +17,8 @@ from streamcount.errors import ConfigurationError
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard, token_for
+from streamcount.service.dashboard.history import Database
+from streamcount.service.dashboard.live import add_live
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.writing import Writing
 
@@ -45,6 +47,7 @@ def make_app(dashboard: Dashboard, token: str = "", names: Sequence[str] = ()) -
     from streamcount.service.dashboard.page import add_pages
 
     api = make_api(dashboard)
+    add_live(api, dashboard)
     add_pages(api, dashboard)
     return Guard(api, token, names)
 
@@ -54,15 +57,20 @@ def run_dashboard(
     address: Address,
     say: Callable[[str], None] = lambda url: None,
     writing: Writing | None = None,
+    database: Database | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM. say: told the page's URL once its port is bound. writing: nothing by default.
+    database: of the past.
 
     Raises ConfigurationError where the address cannot be bound, or needs a token and has none.
     """
     token = token_for(address.host, os.environ)
     listening = _bind(address)
     model = LiveModel()
-    with Feed(settings, model) as feed, closing(Dashboard(settings, feed, model, writing)) as dashboard:
+    with (
+        Feed(settings, model) as feed,
+        closing(Dashboard(settings, feed, model, writing, database)) as dashboard,
+    ):
         app = make_app(dashboard, token, address.names)
         config = uvicorn.Config(
             app,
@@ -73,6 +81,8 @@ def run_dashboard(
             proxy_headers=False,
             timeout_graceful_shutdown=END_S,
             ws="websockets-sansio",
+            # What is large is JPEG: deflating it costs time and saves nothing.
+            ws_per_message_deflate=False,
         )
         say(address.url(listening.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listening])

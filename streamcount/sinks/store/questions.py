@@ -170,6 +170,37 @@ def alerts(store: Store, wanted: Wanted) -> Answer:
     )
 
 
+def counted_at(store: Store, camera: str, time_ns: int) -> Answer:
+    """The last frame of a camera that was counted at or before a time, a row a class; "" is all together."""
+    return store.ask(
+        "SELECT run, sequence, happened_at_ns, class_name, cells FROM counts WHERE camera = ? AND happened_at_ns = "
+        "(SELECT MAX(happened_at_ns) FROM counts WHERE camera = ? AND happened_at_ns <= ?)",
+        (camera, camera, time_ns),
+    )
+
+
+def extent(store: Store, camera: str) -> tuple[int, int] | None:
+    """Times of the first and the last frame of a camera that was counted; None where there is none."""
+    first_ns, last_ns = store.ask(
+        "SELECT MIN(happened_at_ns), MAX(happened_at_ns) FROM counts WHERE camera = ?", (camera,)
+    ).rows[0]
+    return None if first_ns is None else (int(first_ns), int(last_ns))
+
+
+def family_events(store: Store, camera: str, track_id: int, run: str) -> Answer:
+    """Events of the cell, its ancestors and descendants, each as it was told last, as JSON.
+
+    Raises SinkError where the store knows no such run or cell.
+    """
+    known = lineage(store, camera, track_id, run)
+    ids = [row[known.columns.index("track_id")] for row in known.rows]
+    marks = ", ".join("?" * len(ids))
+    return store.ask(
+        f"SELECT json FROM current_events WHERE camera = ? AND run = ? AND track_id IN ({marks})",
+        (camera, run, *ids),
+    )
+
+
 def lineage(store: Store, camera: str, track_id: int, run: str | None = None) -> Answer:
     """The cell, its ancestors and all its descendants, by generation. run: the last one of the camera if None.
 

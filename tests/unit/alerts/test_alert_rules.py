@@ -371,3 +371,28 @@ def test_who_acknowledged_is_told_with_the_alert_once_and_ends_nothing():
     other = msgspec.structs.replace(seen[0], raised_at_ns=7)
     (span,) = spans([raised, other, cleared])
     assert (span.cleared, span.acknowledged) == (cleared, ())
+
+
+def test_a_rule_for_groups_judges_them_alone_and_any_other_cameras_alone():
+    rules = {
+        "camera": LimitRule(figure="cells", above=10),
+        "plate": LimitRule(figure="cells", above=10, groups=("plate", "lab")),
+    }
+    assert told([window(0, 20)], rules) == [(0, RAISED, "camera")]
+    of_plate = window(0, 20, camera_id="plate", members=("cam",))
+    assert told([of_plate], rules) == [(0, RAISED, "plate")]
+    assert told([window(0, 20, camera_id="other", members=("cam",))], rules) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"figure": "cells", "groups": ("plat",)}, "did you mean 'plate'"),
+        ({"figure": "doubling_time_h", "groups": ("plate",)}, "cameras only"),
+        ({"figure": "cells", "groups": ("plate",), "inhibited_by": ("other",)}, "other groups"),
+    ],
+)
+def test_rules_for_groups_that_could_never_be_raised_are_refused(rule, words):
+    rules = {"one": LimitRule(above=1, **rule), "other": LimitRule(figure="cells", above=1)}
+    with pytest.raises(ConfigurationError, match=words):
+        check_rules(rules, {"w"}, (), groups={"plate", "lab"})

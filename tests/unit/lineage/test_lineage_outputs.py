@@ -64,7 +64,7 @@ def test_tables_of_other_names_are_refused(
         write_tables(lineage, tmp_path / "cells.xlsx")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(
-        ConfigurationError, match=r"pip install 'streamcount\[lineage\]', or name the table \.csv"
+        ConfigurationError, match=r"pip install 'streamcount\[parquet\]'; CSV needs nothing more"
     ):
         write_tables(lineage, tmp_path / "cells.parquet")
 

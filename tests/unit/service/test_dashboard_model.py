@@ -17,6 +17,7 @@ from streamcount.service.dashboard.camera import CELLS_WAIT_S, KEPT_PICTURE_BYTE
 from streamcount.service.dashboard.cells import cells_view, model_of, peek
 from streamcount.service.dashboard.model import MOST_CAMERAS, LiveModel, Taken
 from streamcount.types import (
+    GROUP_RUN,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -349,3 +350,17 @@ def test_the_model_is_known_from_detections_and_missing_frames_are_about_no_pict
     missing = encode_detections(FramesMissing(**common(4), last_sequence=6, reason="dropped"))
     assert peek(missing) is None
     assert model_of(None) is None
+
+
+def test_a_group_is_no_camera() -> None:
+    model = LiveModel()
+    closed = WindowClosed(
+        **common(1, GROUP_RUN, "plate"), window="minute", window_start_ns=0, window_end_ns=60, final=True,
+        complete=True, members=("scope-1",),
+    )  # fmt: skip
+    raised = AlertRaised(**common(1, GROUP_RUN, "plate"), rule="crowded", reason="cells 9 > 8")
+    model.take(record("windows", encode_event(closed), b"plate"), 0.0, NOW_NS)
+    model.take(record("alerts", encode_event(raised), b"plate"), 0.0, NOW_NS)
+    with model.reading() as cameras:
+        assert cameras == {}
+    assert model.unreadable == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streamcount.config import parse_settings
-from streamcount.service.topics import TopicSpec, changelog_topic, compare, topic_specs
+from streamcount.service.topics import TopicSpec, changelog_topic, compare, groups_topic, topic_specs
 from streamcount.wire.deadletters import ROOM_BYTES
 
 
@@ -30,6 +30,7 @@ def test_every_topic_of_the_service_is_there() -> None:
         "lab.alerts",
         "lab.snapshots",
         "lab.dead-letters",
+        "lab.groups-state",
         "w-state-changelog",
     }
 
@@ -46,9 +47,10 @@ def test_images_are_not_compressed_and_kept_by_bytes_and_time() -> None:
     assert config["cleanup.policy"] == "delete"
 
 
-def test_the_changelog_is_compacted() -> None:
-    name = changelog_topic(parse_settings("", environment={}))
-    assert specs_of()[name].config["cleanup.policy"] == "compact"
+def test_states_are_compacted() -> None:
+    settings = parse_settings("", environment={})
+    for name in (changelog_topic(settings), groups_topic(settings)):
+        assert specs_of()[name].config["cleanup.policy"] == "compact"
 
 
 @pytest.mark.parametrize("max_message_bytes", [16 * 2**20, 200 * 2**20])

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from streamcount.service.watch_view import WatchState, as_line, as_table
-from streamcount.types import AlertCleared, AlertRaised, CountsUpdated, FramesMissing
+from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, CountsUpdated, FramesMissing
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -88,3 +88,9 @@ def test_a_silent_camera_is_marked() -> None:
     assert "SILENT for 12 s" in as_line(view, 12.0, 4)
     assert "lag 4" in as_line(view, 12.0, 4)
     assert "SILENT" not in as_line(view, 1.0, 4)
+
+
+def test_a_group_is_no_camera() -> None:
+    state = WatchState()
+    state.apply(AlertRaised(**common(1, GROUP_RUN), rule="crowded", reason="cells 9 > 8"), None, 0.0, NOW_NS)
+    assert state.cameras == {}

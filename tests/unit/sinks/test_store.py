@@ -21,6 +21,7 @@ from streamcount.sinks.store.parquet import ParquetSink
 from streamcount.sinks.store.postgres import PostgresConfig, PostgresSink, month_of
 from streamcount.sinks.store.questions import Store, Wanted, open_store
 from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
+from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import parse_time
 from streamcount.wire.signing import sign, verify
 from tests.postgres import Postgres, running_server
@@ -101,6 +102,27 @@ def test_a_family_holds_ancestors_and_descendants_and_no_daughter_of_a_retracted
     for camera, track in (("scope-1", 5), ("scope-9", 1)):
         with pytest.raises(SinkError, match="no c"):
             questions.lineage(store, camera, track)
+
+
+def test_the_last_count_at_a_time_and_how_far_the_counts_go(store):
+    answer = questions.counted_at(store, "scope-2", START_NS + SECOND_NS)
+    assert {row[3]: int(row[4]) for row in answer.rows} == {"": 6, "cell": 5, "dead": 1}
+    assert questions.counted_at(store, "scope-2", START_NS - 1).rows == ()
+    known = questions.extent(store, "scope-2")
+    assert known is not None
+    assert START_NS <= known[0] == known[1]
+    assert questions.extent(store, "scope-9") is None
+
+
+def test_a_familys_events_are_whole_and_of_the_last_word(store):
+    told = [
+        decode_event(str(row[0]).encode())
+        for row in questions.family_events(store, "scope-1", 3, "run-1").rows
+    ]
+    assert {one.track_id for one in told} == {1, 3}
+    assert [one.certainty for one in told if one.kind == "CellDivided"] == ["confirmed"]
+    with pytest.raises(SinkError, match="no cell"):
+        questions.family_events(store, "scope-1", 5, "run-1")
 
 
 def test_what_is_asked_of_a_store_changes_nothing(store):

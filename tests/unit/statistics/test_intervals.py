@@ -8,10 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcount.statistics import (
-    Estimate,
-    counted,
-    fraction,
-    mean_count,
     poisson_interval,
     weighted_poisson_interval,
     wilson_interval,
@@ -43,7 +39,6 @@ LEVELS = st.floats(0.5, 0.999)
 @pytest.mark.parametrize(("count", "bounds"), GARWOOD.items())
 def test_exact_is_garwoods(count, bounds):
     assert poisson_interval(count) == pytest.approx(bounds, rel=1e-3)
-    assert counted(count) == Estimate(count, *poisson_interval(count))
 
 
 @pytest.mark.parametrize(("pair", "bounds"), WILSON.items())
@@ -100,21 +95,7 @@ def test_weights_of_one_size_are_a_count_in_that_unit():
     assert weighted_poisson_interval(12 * 2.5, 12 * 2.5**2, 2.5) == pytest.approx((2.5 * low, 2.5 * high))
 
 
-def test_a_mean_of_cells_that_stay_is_no_better_than_one_frame_and_of_ones_that_go_is():
-    staying = mean_count([100] * 20, 100)
-    assert staying == pytest.approx((20, *GARWOOD[20]), rel=1e-3)
-    # 2,000 cells, each in one frame of a hundred: the lower bound is that of 2,000 cells, and the upper one allows
-    # for one more that stays throughout.
-    going = mean_count([1] * 2000, 100)
-    assert going.value == pytest.approx(20)
-    assert 20 - going.low == pytest.approx(1.96 * np.sqrt(2000) / 100, rel=0.05)
-    assert going.high < 24.5 < staying.high
-    assert mean_count([], 100) == pytest.approx((0, 0, 3.689), rel=1e-3)
-    assert mean_count([], 0) is None
-
-
-def test_no_cells_make_no_fraction_and_tell_nothing_of_one():
-    assert fraction(0, 0) is None
+def test_no_cells_tell_nothing_of_a_fraction():
     assert wilson_interval(0, 0) == (0, 1)
 
 
@@ -126,9 +107,8 @@ def test_no_cells_make_no_fraction_and_tell_nothing_of_one():
         lambda: poisson_interval(3, 95),
         lambda: poisson_interval(3, exposure=0),
         lambda: weighted_poisson_interval(3, 3, 0),
-        lambda: mean_count([6], 5),
         lambda: wilson_interval(5, 4),
-        lambda: fraction(-1, 4),
+        lambda: wilson_interval(-1, 4),
     ],
 )
 def test_bad_input_is_refused(call):

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import time
+from html import escape
 
 from nicegui import ui
 
+from streamcount.errors import StreamcountError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.camera import CameraLive
+from streamcount.service.dashboard.history import Span
+from streamcount.service.dashboard.moments import Moment, nothing
 from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.cell import CellPanel
+from streamcount.service.dashboard.page.charts import (
+    HEADLINES,
+    CountsChart,
+    FigureChart,
+    downloads,
+    title,
+)
 from streamcount.service.dashboard.page.parts import number
+from streamcount.service.dashboard.page.timebar import TimeBar
 from streamcount.service.dashboard.page.view import CameraView
 from streamcount.service.dashboard.page.wall import chips_html
+from streamcount.service.dashboard.past import MS
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
-from streamcount.types import AlertRaised, AnyEvent, CellEvent
+from streamcount.types import AlertRaised, AnyEvent, CellEvent, WindowClosed
 
 SHOWN_EVENTS = 60
-CHART_POINTS = 600
+EVENTS_BEFORE_MS = 600_000
+DRAW_S, DRAW_LONG_S, LONG_NS = 2.0, 60.0, 3700 * 10**9
+EVENTS = ("time", "frame", "what", "cell", "certainty", "more")
+PAST_EVENTS = (*EVENTS[:-1], "class")
+EVENT_COLUMNS = ("happened_at_ns", "sequence", "kind", "track_id", "certainty", "class_name")
+WINDOWS = ("window", "figure", "class", "zone", "value", "interval", "unit")
 # What a row of the table shows in columns of its own, or not at all.
 COMMON = frozenset(
     {*CellEvent.__struct_fields__, *AlertRaised.__struct_fields__, "kind", "id", "at"}
@@ -25,26 +45,36 @@ COMMON = frozenset(
 
 
 class CameraPage:
-    """The page of one camera in one browser."""
+    """The page of one camera in one browser: now, or as it was at a moment that one has slid back to."""
 
     def __init__(self, dashboard: Dashboard, camera_id: str) -> None:
         self._dashboard = dashboard
         self._camera_id = camera_id
         self._names: tuple[str, ...] = ()
         self._styles: dict[str, tuple[str, int]] = {}
-        self._chosen: dict[str, Any] = {}
+        self._moment: Moment | None = None
+        self._drawn_s = 0.0
+        window = _main_window(dashboard)
         with ui.element("div").classes("two"):
             with ui.element("div").classes("column-of"):
                 self._build_picture()
-                self._build_chart()
+                self._time = TimeBar(dashboard, camera_id, self._turn)
+                self._counts = CountsChart(dashboard, camera_id, window)
+                self._figures = FigureChart(dashboard, camera_id, window)
             with ui.element("div").classes("column-of"):
-                self._cell = parts.panel("Cell")
+                self._headlines = parts.panel("Figures")
+                self._cell = CellPanel(dashboard, camera_id)
+                self._view.on_cell(self._cell.choose)
                 self._windows = parts.panel("Windows")
-                self._events = parts.panel("Events")
+                with ui.element("section").classes("panel"):
+                    with ui.element("div").classes("panel-head"):
+                        ui.html("<h2>Events</h2>", sanitize=False)
+                        ui.element("span").classes("grow")
+                        self._links = ui.html(sanitize=False)
+                    self._events = ui.html(sanitize=False).classes("scroll").props("tabindex=0")
         self.look()
         ui.timer(parts.REFRESH_S, self.look)
-        self.draw_chart()
-        ui.timer(2.0, self.draw_chart)
+        ui.timer(DRAW_S, self._redraw)
 
     def _build_picture(self) -> None:
         with ui.element("section").classes("tile").props('aria-label="Picture"'):
@@ -55,41 +85,30 @@ class CameraPage:
                 ui.link("Correct", f"/camera/{self._camera_id}/correct")
                 self._foot = ui.label().classes("soft")
             self._view = CameraView(self._camera_id, {})
-            self._view.on_cell(self._choose)
+            places = self._dashboard.settings.places_for(self._camera_id)
+            if places.zones or places.lines:
+                self._view.draw_places(places)
             with ui.element("div").classes("figures"):
                 self._total = ui.label().classes("total")
                 self._classes = ui.html(sanitize=False).classes("classes")
             with ui.element("div").classes("figures switches"):
-                for name, on in (("outlines", True), ("ids", False), ("tails", False)):
+                for name, on in (("outlines", True), ("ids", False), ("tails", False), ("zones", True)):
                     ui.switch(name, value=on, on_change=lambda e, name=name: self._view.show(name, e.value))
                 self._filter = (
                     ui.element("div").classes("switches").props('role=group aria-label="Classes shown"')
                 )
 
-    def _build_chart(self) -> None:
-        with ui.element("section").classes("panel"):
-            ui.html("<h2>Cells over time</h2>", sanitize=False)
-            self._chart = ui.echart(
-                {
-                    "animation": False,
-                    "grid": {"left": 44, "right": 16, "top": 34, "bottom": 28},
-                    "legend": {"textStyle": {"color": "#7d8694"}},
-                    "tooltip": {"trigger": "axis"},
-                    "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},
-                    "yAxis": {"type": "value", "min": 0, "name": "cells"},
-                    "series": [],
-                }
-            ).style("height: 260px; width: 100%")
-            self._chart.props('role=img aria-label="Cells of each class over the last ten minutes"')
-
     def look(self) -> None:
-        """Shows the camera as it is now."""
+        """Shows the camera as it is now; of a moment of the past, what is not of that moment."""
         found = self._dashboard.model.look(self._camera_id, self._copied)
         if found is None:
             self._state.set_text("No camera of this name has been heard of.")
             return
         now, events, windows = found
         self._set_classes(now)
+        self._figures.offer([figure.name for window in windows for figure in window.figures])
+        if self._moment is not None:
+            return
         bad = now.state in ("stale", "not-counted")
         self._state.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
@@ -97,19 +116,25 @@ class CameraPage:
         parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
         parts.set_html(self._chips, chips_html(now))
         self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
-        columns: tuple[str, ...] = ("window", "figure", "class", "zone", "value", "interval", "unit")
-        parts.set_html(
-            self._windows, parts.table_html("Windows", columns, windows, "No window has closed yet.")
-        )
+        self._show_windows(windows)
         rows = [_event(event) for event in events]
-        columns = ("time", "frame", "what", "cell", "certainty", "more")
-        parts.set_html(self._events, parts.table_html("Events", columns, rows, "Nothing has happened yet."))
-        self._show_cell(events)
+        parts.set_html(self._events, parts.table_html("Events", EVENTS, rows, "Nothing has happened yet."))
+        self._cell.show(events)
 
     @staticmethod
-    def _copied(camera: CameraLive) -> tuple[CameraSummary, list[AnyEvent], list[list[object]]]:
+    def _copied(camera: CameraLive) -> tuple[CameraSummary, list[AnyEvent], list[WindowClosed]]:
         events = list(camera.events)[: -SHOWN_EVENTS - 1 : -1]
-        return summary(camera, *clocks()), events, _figures(camera)
+        newest = {window.window: window for window in camera.windows}
+        newest.update(camera.current_windows)
+        return summary(camera, *clocks()), events, list(newest.values())
+
+    def _show_windows(self, windows: list[WindowClosed]) -> None:
+        parts.set_html(
+            self._windows,
+            parts.table_html("Windows", WINDOWS, _window_rows(windows), "No window has closed yet."),
+        )
+        first = min(windows, key=lambda one: one.window_end_ns - one.window_start_ns, default=None)
+        parts.set_html(self._headlines, headlines_html(first))
 
     def _set_classes(self, now: CameraSummary) -> None:
         names = tuple(now.counts)
@@ -129,86 +154,113 @@ class CameraPage:
         for box in boxes.values():
             box.on_value_change(hide)
 
-    def _choose(self, cell: dict[str, Any]) -> None:
-        self._chosen = cell
+    async def _redraw(self) -> None:
+        span = self._time.span()
+        # A long time is the store's to sum up, and hardly changes meanwhile.
+        every_s = DRAW_S if span.to_ns - span.from_ns <= LONG_NS else DRAW_LONG_S
+        if self._moment is None and time.monotonic() - self._drawn_s >= every_s:
+            await self._draw(None)
 
-    def _show_cell(self, events: list[AnyEvent]) -> None:
-        cell = self._chosen
-        if not cell.get("id"):
-            rows: list[list[object]] = []
+    async def _draw(self, at_ms: int | None) -> None:
+        self._drawn_s = time.monotonic()
+        span = self._time.span()
+        await self._counts.draw(span, self._styles, at_ms)
+        await self._figures.draw(span, self._styles, at_ms)
+        base = f"/api/v1/cameras/{self._camera_id}/history/events"
+        query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}"
+        parts.set_html(self._links, downloads("Events", base, query))
+
+    async def _turn(self) -> None:
+        """To the moment that the slider says, or back to the present."""
+        at_ms = self._time.at_ms
+        if at_ms is None:
+            if self._moment is not None:
+                self._moment = None
+                self._view.turn_to(None)
+                self.look()
         else:
-            certain = "followed for certain" if cell["confirmed"] else "seen too seldom to be certain"
-            rows = [
-                ["id", cell["id"]],
-                ["now", certain if cell["in_view"] else "no longer in view"],
-                ["class in this frame", cell["class_name"] or "–"],
-                ["probability", _or_dash(cell["probability"], "{:.2f}")],
-                ["class so far", cell["believed"] or "–"],
-                ["age", _or_dash(cell["age_s"], "{:.1f} s")],
-                ["area", _or_dash(cell["area_px"], "{:.0f} px²")],
-                ["mother", cell["parent"] or "none known"],
-                ["generation", _or_dash(cell["generation"], "{}")],
-            ]
-            rows += [
-                [event.kind, parts.clock(event.happened_at_ns)]
-                for event in events
-                if isinstance(event, CellEvent) and event.track_id == cell["id"]
-            ]
-        empty = "Click a cell, or move through them with the arrow keys when the picture has the focus."
-        parts.set_html(self._cell, parts.table_html("Cell", ("", ""), rows, empty))
+            try:
+                moment = await asyncio.to_thread(self._dashboard.moments.at, self._camera_id, at_ms * MS)
+                rows = await asyncio.to_thread(self._events_before, at_ms)
+            except StreamcountError as error:
+                moment, rows = nothing(at_ms, str(error)), []
+            # Meanwhile another may have been chosen.
+            if self._time.at_ms != at_ms:
+                return
+            self._moment = moment
+            self._show_past(moment, rows)
+        await self._draw(at_ms)
 
-    def draw_chart(self) -> None:
-        """The counts of the last minutes; sent only where there are new ones."""
-        found = self._dashboard.model.look(
-            self._camera_id, lambda camera: list(camera.counts)[-CHART_POINTS:]
-        )
-        if not found:
-            return
-        series = []
-        for name in self._names:
-            color, dash = self._styles[name]
-            line = {
-                "color": color,
-                "width": 2,
-                "type": "solid" if dash == 0 else [int(part) for part in parts.DASHES[dash % 6].split()],
-            }
-            data = [[point.at_ns // 10**6, point.counts.get(name, 0)] for point in found]
-            series.append(
-                {
-                    "name": name,
-                    "type": "line",
-                    "showSymbol": False,
-                    "itemStyle": {"color": color},
-                    "lineStyle": line,
-                    "data": data,
-                }
+    def _show_past(self, moment: Moment, rows: list[list[object]]) -> None:
+        self._view.turn_to(moment)
+        self._state.classes(remove="bad")
+        self._state.set_text(f"past: {parts.clock(moment.at_ms * MS)}")
+        self._total.set_text("–" if moment.total is None else str(moment.total))
+        parts.set_html(self._classes, parts.classes_html(moment.counts, self._styles))
+        parts.set_html(self._chips, "")
+        at = moment.counted_at_ms
+        taken = "" if at is None else f"the last frame before was taken at {parts.clock(at * MS)}"
+        self._foot.set_text(taken)
+        empty = "Nothing that is known happened in the ten minutes before."
+        parts.set_html(self._events, parts.table_html("Events", PAST_EVENTS, rows, empty))
+        self._cell.show([])
+
+    def _events_before(self, at_ms: int) -> list[list[object]]:
+        span = Span((at_ms - EVENTS_BEFORE_MS) * MS, (at_ms + 1) * MS)
+        answer = self._dashboard.history.events(self._camera_id, span).answer
+        of = [answer.columns.index(name) for name in EVENT_COLUMNS]
+        return [
+            [
+                parts.clock(at),
+                number(frame),
+                kind,
+                "" if track is None else number(track),
+                certainty,
+                name or "",
+            ]
+            for at, frame, kind, track, certainty, name in (
+                [row[i] for i in of] for row in answer.rows[: -SHOWN_EVENTS - 1 : -1]
             )
-        if series != self._chart.options["series"]:
-            self._chart.options["series"] = series
-            self._chart.update()
+        ]
 
 
-def _figures(camera: CameraLive) -> list[list[object]]:
-    newest = {window.window: window for window in camera.windows}
-    newest.update(camera.current_windows)
+def headlines_html(window: WindowClosed | None) -> str:
+    """What most people ask for, of one window: value, unit, interval."""
+    if window is None:
+        return '<p class="soft">No window has closed yet.</p>'
+    known = {one.name: one for one in window.figures if not one.zone and not one.class_name}
     rows: list[list[object]] = []
-    for name, window in newest.items():
+    for name in HEADLINES:
+        figure = known.get(name)
+        if figure is None:
+            rows.append([title(name), "not measured", "", ""])
+            continue
+        interval = (
+            "" if figure.low is None or figure.high is None else f"{figure.low:.3g} – {figure.high:.3g}"
+        )
+        rows.append([title(name), number(f"{figure.value:.3g}"), figure.unit, interval])
+    start = f"window “{window.window}” from {parts.clock(window.window_start_ns)}"
+    words = start + ("" if window.final else ", not over yet")
+    table = parts.table_html("Figures", ("figure", "value", "unit", "interval"), rows, "")
+    return f'<p class="soft">{escape(words)}</p>{table}'
+
+
+def _window_rows(windows: list[WindowClosed]) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for window in windows:
+        label = window.window if window.complete else f"{window.window} ({', '.join(window.reasons)})"
         for figure in window.figures:
             known = figure.low is not None and figure.high is not None
             interval = f"{figure.low:.4g} – {figure.high:.4g}" if known else ""
-            label = name if window.complete else f"{name} ({', '.join(window.reasons)})"
-            rows.append(
-                [
-                    label,
-                    figure.name,
-                    figure.class_name,
-                    figure.zone,
-                    number(f"{figure.value:.4g}"),
-                    interval,
-                    figure.unit,
-                ]
-            )
+            about = [label, figure.name, figure.class_name, figure.zone]
+            rows.append([*about, number(f"{figure.value:.4g}"), interval, figure.unit])
     return rows
+
+
+def _main_window(dashboard: Dashboard) -> str:
+    """The shortest window: it shows most of how a figure moves."""
+    windows = dashboard.settings.windows
+    return min(windows, key=lambda name: windows[name].length_s, default="")
 
 
 def _event(event: AnyEvent) -> list[object]:
@@ -235,10 +287,6 @@ def _words(key: str, value: object) -> str:
         # A moment since 1970, or else a length of time.
         return f"{name[:-3]} {parts.clock(value) if key.endswith('_at_ns') else f'{value / 1e9:.1f} s'}"
     return f"{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-
-
-def _or_dash(value: object, form: str) -> str:
-    return "–" if value is None else form.format(value)
 
 
 def camera_page(dashboard: Dashboard, camera_id: str) -> None:

@@ -2,79 +2,168 @@
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 8]];
 const TAIL_FRAMES = 25;
 const LOST_MS = 1500;
+const API = "/api/v1";
+
+// All views of a page share one socket. Each asks for what comes after its picture, and is answered once there is
+// something newer; see live.py for the form of the answers.
+const line = {
+  views: new Map(), last: 0, socket: null, waiting: new Set(),
+  join(view) {
+    this.views.set(++this.last, view);
+    if (!this.socket) this.open();
+    return this.last;
+  },
+  leave(number) {
+    this.views.delete(number);
+    this.waiting.delete(number);
+    if (!this.views.size) this.socket?.close();
+  },
+  open() {
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + API + "/live");
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    socket.onopen = () => this.views.forEach((view) => view.ask());
+    socket.onmessage = ({ data }) => {
+      const length = new DataView(data).getUint32(0, true);
+      const words = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+      this.waiting.delete(words.view);
+      this.views.get(words.view)?.take(words, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+    };
+    socket.onclose = () => {
+      this.socket = null;
+      this.waiting.clear();
+      this.views.forEach((view) => { view.note = "no new picture"; });
+      setTimeout(() => { if (this.views.size && !this.socket) this.open(); }, LOST_MS);
+    };
+  },
+  ask(number, want) {
+    if (this.socket?.readyState !== WebSocket.OPEN || this.waiting.has(number)) return;
+    this.waiting.add(number);
+    this.socket.send(JSON.stringify({ view: number, ...want }));
+  },
+};
 
 export default {
   template: `
     <div class="view" ref="box">
       <canvas ref="canvas" role="img" tabindex="0" :aria-label="label" @click="pick" @keydown="step"></canvas>
       <div class="view-note" aria-hidden="true">{{ note }}</div>
+      <div v-if="past && past.why" class="view-why" role="status">{{ past.why }}</div>
     </div>`,
   props: {
     camera: String, styles: Object, hz: Number, outlines: Boolean, ids: Boolean, tails: Boolean, hidden: Array,
-    selectable: Boolean,
+    selectable: Boolean, zones: Boolean, places: Object, past: Object,
   },
   data() {
     return { note: "", label: this.camera + ": no picture yet" };
   },
   mounted() {
     this.known = ""; this.picture = null; this.cells = null; this.tailsOf = new Map(); this.selected = 0;
-    this.told = 0; this.drawn = 0; this.inView = false; this.ended = false;
-    this.observer = new IntersectionObserver((seen) => { this.inView = seen[seen.length - 1].isIntersecting; });
+    this.told = 0; this.inView = false; this.due = 0; this.drawing = false;
+    this.number = line.join(this);
+    this.observer = new IntersectionObserver((seen) => {
+      this.inView = seen[seen.length - 1].isIntersecting;
+      this.ask();
+    });
     this.observer.observe(this.$refs.box);
-    this.run();
+    this.seen = () => this.ask();
+    document.addEventListener("visibilitychange", this.seen);
+    this.clock = setInterval(() => this.say(), 1000);
   },
   unmounted() {
-    this.ended = true;
+    line.leave(this.number);
     this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.seen);
+    clearInterval(this.clock);
+    clearTimeout(this.timer);
     this.picture?.close();
   },
   watch: {
-    outlines() { this.draw(); }, ids() { this.draw(); }, tails() { this.draw(); },
+    outlines() { this.draw(); }, ids() { this.draw(); }, tails() { this.draw(); }, zones() { this.draw(); },
+    places() { this.draw(); }, past() { this.turn(); },
     hidden: { deep: true, handler() { this.draw(); } },
   },
   methods: {
-    async run() {
-      while (!this.ended) {
-        const began = performance.now();
-        let wait = 1000 / this.hz;
-        if (this.inView && document.visibilityState === "visible") {
-          try {
-            await this.ask();
-            this.say();
-          } catch (error) {
-            wait = LOST_MS;
-            this.note = "no new picture";
-          }
-        }
-        await new Promise((done) => setTimeout(done, Math.max(20, wait - (performance.now() - began))));
-      }
-    },
-    async ask() {
-      const base = `/api/v1/cameras/${encodeURIComponent(this.camera)}`;
-      const answer = await fetch(`${base}/cells?after=${encodeURIComponent(this.known)}`, { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.status);
-      if (answer.status === 204) return;
-      const shown = await answer.json();
+    ask() {
+      if (this.past || !this.inView || document.visibilityState !== "visible") return;
       const width = Math.round(this.$refs.box.clientWidth * Math.min(2, window.devicePixelRatio || 1));
-      const wanted = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&width=${Math.max(16, Math.min(1920, width))}`;
-      const got = await fetch(`${base}/picture?${wanted}`, { cache: "no-store" });
-      if (!got.ok) throw new Error(got.status);
-      const picture = await createImageBitmap(await got.blob());
+      line.ask(this.number, { camera: this.camera, width: Math.max(16, Math.min(1920, width)), known: this.known });
+    },
+    async take({ shown, problem }, jpeg) {
+      // Not more often than `hz`, in the mean: what comes a little late must not put off all that follow.
+      const now = performance.now();
+      this.due = Math.max(this.due, now - 1000 / this.hz) + 1000 / this.hz;
+      // What was asked for before one slid back belongs to no moment of the past.
+      if (this.past) return;
+      try {
+        if (problem) throw new Error(problem);
+        const picture = await createImageBitmap(jpeg);
+        if (this.past) return;
+        this.show(picture, shown);
+      } catch (error) {
+        this.known = `${shown.run}/${shown.sequence}`;
+        this.note = `frame ${shown.sequence} cannot be shown`;
+      }
+      this.timer = setTimeout(() => this.ask(), Math.max(0, this.due - performance.now()));
+    },
+    show(picture, shown) {
       this.picture?.close();
       this.picture = picture; this.cells = shown.cells;
       if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
       this.known = `${shown.run}/${shown.sequence}`;
-      this.remember();
-      this.draw();
       this.capturedAt = shown.captured_at_ms;
-      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - shown.captured_at_ms);
-      this.$refs.canvas.dataset.sequence = shown.sequence;
-      const n = shown.cells ? `${shown.cells.ids.length} cells` : "cells not known";
-      this.label = `${this.camera}, frame ${shown.sequence}: ${n}`;
+      this.remember();
+      this.fresh = true;
+      this.draw();
+    },
+    // Shows another moment of the past, or the present again.
+    async turn() {
+      const moment = this.past;
+      this.tailsOf.clear();
+      if (!moment) {
+        this.known = "";
+        this.ask();
+        return;
+      }
+      const { shown } = moment;
+      let picture = null;
+      if (shown && moment.picture) {
+        const asked = `run=${encodeURIComponent(shown.run)}&sequence=${shown.sequence}&at_ms=${moment.counted_at_ms}`;
+        const answer = await fetch(`${API}/cameras/${encodeURIComponent(this.camera)}/history/picture?${asked}`);
+        if (answer.ok) picture = await createImageBitmap(await answer.blob());
+      }
+      if (this.past !== moment) return;
+      // Without its picture a frame is a blank of its size, on which the cells are still drawn.
+      const blank = new ImageData(shown?.cells?.width_px || 640, shown?.cells?.height_px || 480);
+      this.show(picture || await createImageBitmap(blank),
+        shown || { run: "", sequence: "", captured_at_ms: moment.at_ms, cells: null });
+    },
+    // Views draw together when the browser paints next: a picture each would paint the page each time.
+    draw() {
+      if (this.drawing) return;
+      this.drawing = true;
+      requestAnimationFrame(() => {
+        this.drawing = false;
+        this.paint();
+        if (this.fresh && this.$refs.canvas) this.tellPicture();
+        this.fresh = false;
+      });
+    },
+    tellPicture() {
+      const [, sequence] = this.known.split("/");
+      this.$refs.canvas.dataset.age = Math.max(0, Date.now() - this.capturedAt);
+      this.$refs.canvas.dataset.sequence = sequence;
+      const n = this.cells ? `${this.cells.ids.length} cells` : "cells not known";
+      this.label = `${this.camera}, frame ${sequence}: ${n}`;
+      this.say();
       this.tell(false);
     },
     say() {
       if (!this.picture) return;
+      if (this.past) {
+        this.note = this.past.shown ? `frame ${this.past.shown.sequence} · past` : "past";
+        return;
+      }
       const age = Math.max(0, Date.now() - this.capturedAt);
       const ageText = age < 3000 ? `${age} ms old` : `${Math.round(age / 1000)} s old`;
       const frame = `frame ${this.known.split("/")[1]}`;
@@ -92,16 +181,18 @@ export default {
       });
       for (const [id, tail] of this.tailsOf) if (now - tail[tail.length - 1][0] > TAIL_FRAMES) this.tailsOf.delete(id);
     },
-    draw() {
+    paint() {
       const canvas = this.$refs.canvas;
       if (!this.picture || !canvas) return;
       const { width, height } = this.picture;
       if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
       const pen = canvas.getContext("2d");
+      pen.clearRect(0, 0, width, height);
       pen.drawImage(this.picture, 0, 0);
       if (!this.cells) return;
       const scale = width / this.cells.width_px;
       const thin = Math.max(1.25, width / 400);
+      if (this.zones && this.places) this.drawPlaces(pen, scale, thin);
       this.cells.ids.forEach((id, i) => {
         const name = this.cells.class_names[this.cells.class_ids[i]];
         if (this.hidden?.includes(name)) return;
@@ -126,6 +217,36 @@ export default {
           pen.strokeText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4); pen.fillText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4);
         }
       });
+    },
+    // Zones as closed outlines, counting lines with an arrow in whose direction a crossing counts as forward.
+    drawPlaces(pen, scale, thin) {
+      const mark = (name, [y, x]) => {
+        pen.font = `600 ${Math.max(11, pen.canvas.width / 60)}px system-ui, sans-serif`;
+        pen.textAlign = "left"; pen.lineWidth = 3; pen.strokeStyle = "rgba(0,0,0,.75)"; pen.fillStyle = "#fff";
+        const at = [Math.max(3, x * scale + 4), Math.max(14, y * scale - 5)];
+        pen.strokeText(name, ...at); pen.fillText(name, ...at);
+      };
+      const stroke = () => {
+        pen.lineWidth = thin * 2.4; pen.strokeStyle = "rgba(0,0,0,.6)"; pen.stroke();
+        pen.lineWidth = thin * 1.2; pen.strokeStyle = "#fff"; pen.stroke();
+      };
+      const trace = (points) => points.forEach(([y, x], i) => (
+        i ? pen.lineTo(x * scale, y * scale) : pen.moveTo(x * scale, y * scale)));
+      for (const { name, points_px } of this.places.zones) {
+        pen.beginPath(); trace(points_px); pen.closePath(); stroke(); mark(name, points_px[0]);
+      }
+      for (const { name, points_px } of this.places.lines) {
+        pen.beginPath(); trace(points_px);
+        const [[y0, x0], [y1, x1]] = points_px;
+        const length = Math.hypot(x1 - x0, y1 - y0) || 1;
+        // Forward is from the left of the line to its right, seen along it: (dx, dy) turned by a quarter.
+        const [y, x] = [(y0 + y1) / 2 * scale, (x0 + x1) / 2 * scale];
+        const [fy, fx] = [(x1 - x0) / length, -(y1 - y0) / length].map((part) => part * thin * 12);
+        pen.moveTo(x, y); pen.lineTo(x + fx, y + fy);
+        pen.lineTo(x + fx * 0.6 - fy * 0.35, y + fy * 0.6 + fx * 0.35);
+        pen.moveTo(x + fx, y + fy); pen.lineTo(x + fx * 0.6 + fy * 0.35, y + fy * 0.6 - fx * 0.35);
+        stroke(); mark(name, points_px[0]);
+      }
     },
     drawTail(pen, tail, scale, color, thin) {
       if (!tail || tail.length < 2) return;
@@ -155,7 +276,8 @@ export default {
       if (!this.selectable || !by || !this.cells?.ids.length) return;
       event.preventDefault();
       const ids = [...this.cells.ids].sort((a, b) => a - b);
-      const at = ids.indexOf(this.selected);
+      // Before the first, so that the way back begins at the last.
+      const at = this.cells.ids.includes(this.selected) ? ids.indexOf(this.selected) : (by > 0 ? -1 : 0);
       this.selected = ids[(at + by + ids.length) % ids.length];
       this.draw();
       this.tell(true);
@@ -166,7 +288,7 @@ export default {
       const i = this.cells ? this.cells.ids.indexOf(this.selected) : -1;
       const of = (column) => (i < 0 ? null : this.cells[column][i]);
       this.$emit("cell", {
-        id: this.selected, in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
+        id: this.selected, run: this.known.split("/")[0], in_view: i >= 0, class_name: i < 0 ? "" : this.cells.class_names[of("class_ids")],
         believed: i < 0 ? "" : this.cells.class_names[of("believed_class_ids")], probability: of("probabilities"), age_s: of("ages_s"), parent: of("parents"), generation: of("generations"),
         area_px: of("areas_px"), confirmed: of("confirmed"),
       });

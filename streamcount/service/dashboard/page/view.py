@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
+
+from streamcount.events.places import PlacesMap
+from streamcount.service.dashboard.moments import Moment
 
 
 class CameraView(Element, component="view.js"):
@@ -22,11 +26,25 @@ class CameraView(Element, component="view.js"):
         self._props["hz"] = hz
         self._props["hidden"] = []
         self._props["ids"] = self._props["tails"] = self._props["selectable"] = False
-        self._props["outlines"] = True
+        self._props["outlines"] = self._props["zones"] = True
+        self._props["places"] = self._props["past"] = None
 
     def show(self, what: str, on: bool) -> None:
-        """Switches "outlines", "ids" or "tails"."""
+        """Switches "outlines", "ids", "tails" or "zones"."""
         self._props[what] = on
+        self.update()
+
+    def draw_places(self, places: PlacesMap) -> None:
+        """Draws the camera's zones and counting lines over the picture."""
+        self._props["places"] = {
+            kind: [{"name": one.name, "points_px": one.points_px.tolist()} for one in every]
+            for kind, every in (("zones", places.zones), ("lines", places.lines))
+        }
+        self.update()
+
+    def turn_to(self, moment: Moment | None) -> None:
+        """Shows a moment of the past in place of the present; None for the present."""
+        self._props["past"] = None if moment is None else msgspec.to_builtins(moment)
         self.update()
 
     def hide_classes(self, names: list[str]) -> None:

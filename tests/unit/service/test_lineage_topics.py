@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from streamcount.lineage.build import LineageBuilder
-from streamcount.lineage.topics import take_tracks
 from streamcount.pipeline import Pipeline
+from streamcount.service.lineages import take_tracks
 from streamcount.tracking import KalmanConfig
 from streamcount.types import AnyEvent, Tracks, TrackStatus
 from streamcount.wire import decode_tracks, encode_tracks

@@ -1,0 +1,111 @@
+"""What the camera's page draws and tells, without a browser."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("nicegui", reason="needs the extra dashboard")
+
+from streamcount.service.dashboard.history import FIGURES, Told
+from streamcount.service.dashboard.lives import Family, Member
+from streamcount.service.dashboard.page.camera import headlines_html
+from streamcount.service.dashboard.page.cell import family_html
+from streamcount.service.dashboard.page.charts import (
+    band,
+    bands_of,
+    downloads,
+    legend,
+    line,
+    moment_line,
+    title,
+)
+from streamcount.sinks.store.questions import Answer
+from streamcount.types import Figure, WindowClosed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cells", "cells"),
+        ("mitotic_index", "mitotic index"),
+        ("doubling_time_h", "doubling time"),
+        ("diameter_um", "diameter"),
+        ("area_um2", "area"),
+        ("cells_per_ml", "cells per mL"),
+        ("cells_per_mm2", "cells per mm²"),
+        ("growth_rate_per_h", "growth rate per h"),
+        ("crossings_forward", "crossings forward"),
+    ],
+)
+def test_figures_are_named_in_words_and_their_unit_stands_apart(name: str, words: str) -> None:
+    assert title(name) == words
+
+
+def figure_row(
+    value: float, low: float | None, high: float | None, zone: str = "", name: str = "red"
+) -> tuple:
+    return ("scope-1", "minute", 0, 60_000_000_000, "cells", zone, name, value, low, high, "", 1, 1, "")
+
+
+def test_bands_stand_in_the_middle_of_their_windows_and_only_where_there_is_an_interval() -> None:
+    rows = (figure_row(5, 4, 7), figure_row(5, None, None), figure_row(9, 8, 11, zone="well"))
+    told = Told("server", Answer(FIGURES, rows))
+    assert bands_of(told, "class_name") == {"red": [(30_000, 4, 7)]}
+    assert bands_of(told, "") == {"red": [(30_000, 4, 7)], "red in well": [(30_000, 8, 11)]}
+
+
+def test_a_band_reaches_from_low_to_high_and_has_no_entry_in_the_legend() -> None:
+    lower, upper = band("red", ("#fff", 0), [(1, 4.0, 7.0), (2, 1.0, 1.0)])
+    assert lower["stack"] == upper["stack"]
+    reached = [[low[0], low[1] + more[1]] for low, more in zip(lower["data"], upper["data"], strict=True)]
+    assert reached == [[1, 7.0], [2, 1.0]]
+    drawn = [line("red", ("#fff", 1), [[1, 5.0]]), lower, upper, moment_line(3)]
+    assert legend(drawn) == ["red"]
+    assert drawn[0]["lineStyle"]["type"] == [7, 4]
+
+
+def test_links_to_files_are_escaped() -> None:
+    html = downloads("Counts", "/api/v1/x", 'a=1&b="<')
+    assert 'href="/api/v1/x?a=1&amp;b=&quot;&lt;&amp;format=csv"' in html
+    assert 'aria-label="Counts as Parquet"' in html
+
+
+def test_headlines_say_what_is_not_measured() -> None:
+    common = {"camera_id": "scope-1", "run_id": "a", "sequence": 1, "happened_at_ns": 1, "decided_at_ns": 1}
+    bounds = {"window": "minute", "window_start_ns": 0, "window_end_ns": 60 * 10**9}
+    figures = (
+        Figure(name="viability", value=0.912, low=0.85, high=0.95),
+        Figure(name="viability", zone="well", value=0.1),
+        Figure(name="doubling_time_h", value=21.3, unit="h", low=19.0, high=25.0),
+    )
+    html = headlines_html(WindowClosed(**common, **bounds, final=False, complete=True, figures=figures))
+    assert ">0.912<" in html
+    assert "0.85 – 0.95" in html
+    assert ">21.3<" in html
+    assert ">h<" in html
+    assert "not over yet" in html
+    assert html.count("not measured") == 3
+    assert "No window" in headlines_html(None)
+
+
+def test_a_family_is_told_as_a_table_beside_its_tree() -> None:
+    def member(track_id: int, parent_id: int) -> Member:
+        return Member(
+            track_id=track_id,
+            parent_id=parent_id,
+            generation=1 if parent_id else 0,
+            birth="divided" if parent_id else "at-start",
+            fate="at-end",
+            first_ms=0,
+            last_ms=0,
+            class_name="<b>",
+        )
+
+    alone = Family(root=1, generations=1, members=[member(1, 0)])
+    assert "No division is known" in family_html(alone, 1, "/tree")
+    three = Family(root=1, generations=2, members=[member(1, 0), member(2, 1), member(3, 1)])
+    html = family_html(three, 2, "/tree?run=a&x")
+    assert "3 cells in 2 generations" in html
+    assert 'src="/tree?run=a&amp;x"' in html
+    assert "2 (chosen)" in html
+    assert "<b>" not in html

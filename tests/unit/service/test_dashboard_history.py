@@ -1,0 +1,193 @@
+"""A camera's past from the server's memory and from a store: the same answers, as JSON, CSV and Parquet."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra dashboard")
+from starlette.testclient import TestClient
+
+from streamcount.config import Settings
+from streamcount.errors import SinkError
+from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.history import Counted, Database, History, Span
+from streamcount.service.dashboard.lives import snapshots_of
+from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
+from streamcount.types import AnyEvent, CellAbnormal, FrameMetadata
+from streamcount.wire import encode_event
+from streamcount.wire.cloudevents import frame_headers
+from tests.sunk import SECOND_NS, START_NS, at, cell, every_kind, series, window
+
+EVENTS: list[AnyEvent] = [*series(30), *every_kind(), window(60, 5.0, final=True)]
+ALL = Span(START_NS - SECOND_NS, START_NS + 3600 * SECOND_NS)
+
+
+def filled() -> LiveModel:
+    model = LiveModel()
+    topics = {
+        "CountsUpdated": "counts",
+        "WindowClosed": "windows",
+        "AlertRaised": "alerts",
+        "AlertCleared": "alerts",
+    }
+    for event in EVENTS:
+        topic: Any = topics.get(event.kind, "events")
+        model.take(
+            Taken(topic, 0, 0, event.camera_id.encode(), encode_event(event), [], None),
+            time.monotonic(),
+            START_NS,
+        )
+    return model
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    config = SqliteConfig(path=tmp_path / "store.sqlite")
+    sink = SqliteSink(config.path)
+    sink.open()
+    sink.write(EVENTS)
+    sink.close()
+    return config
+
+
+@pytest.fixture(params=["server", "store"])
+def history(request: pytest.FixtureRequest, database: Database) -> History:
+    """The same past, either in memory or in a store of which the memory holds nothing."""
+    return History(filled()) if request.param == "server" else History(LiveModel(), database)
+
+
+def test_memory_and_store_tell_the_same(database: Database) -> None:
+    held, stored = History(filled()), History(LiveModel(), database)
+    for ask in (
+        lambda one: one.counts("scope-1", ALL, 10 * SECOND_NS),
+        lambda one: one.figures("scope-1", ALL),
+        lambda one: one.figures("scope-1", ALL, "cells", "minute"),
+        lambda one: one.figures("scope-1", ALL, "viability"),
+    ):
+        first, second = ask(held), ask(stored)
+        assert (first.source, second.source) == ("server", "store")
+        assert first.answer == second.answer
+    # The memory keeps the newest word of each event, as the store's view does; alerts are in both.
+    first, second = held.events("scope-1", ALL), stored.events("scope-1", ALL)
+    assert first.answer.columns == second.answer.columns
+    assert {row[:6] for row in second.answer.rows} <= {row[:6] for row in first.answer.rows}
+
+
+def test_the_last_count_at_or_before_a_moment_is_told(history: History) -> None:
+    for offset_ns in (0, SECOND_NS // 2):
+        found = history.counted_at("scope-1", START_NS + 8 * SECOND_NS + offset_ns)
+        assert found == Counted("run-1", 8, START_NS + 8 * SECOND_NS, 2, {"cell": 1, "dead": 1})
+    assert history.counted_at("scope-1", START_NS - 1) is None
+    assert history.counted_at("nobody", START_NS) is None
+
+
+def test_how_far_back_the_past_goes(history: History) -> None:
+    known = history.extent_ns("scope-1")
+    assert known is not None
+    assert known[0] == START_NS
+    assert known[1] >= START_NS + 29 * SECOND_NS
+    assert history.extent_ns("nobody") is None
+
+
+def test_memory_is_asked_first_and_the_store_for_what_lies_before(database: Database) -> None:
+    both = History(filled(), database)
+    assert both.counts("scope-1", Span(START_NS, ALL.to_ns), SECOND_NS).source == "server"
+    assert both.counts("scope-1", Span(START_NS - 60 * SECOND_NS, ALL.to_ns), SECOND_NS).source == "store"
+
+
+def test_a_store_that_is_gone_is_told_and_nothing_else_fails(tmp_path: Path) -> None:
+    history = History(LiveModel(), SqliteConfig(path=tmp_path / "nowhere.sqlite"))
+    with pytest.raises(SinkError, match="streamcount sink"):
+        history.counts("scope-1", ALL, SECOND_NS)
+    assert history.family_events("scope-1", "run-1", 1) is None
+
+
+def test_the_store_knows_a_cells_family(database: Database) -> None:
+    events = History(LiveModel(), database).family_events("scope-1", "run-1", 1)
+    assert events
+    assert {one.kind for one in events} >= {"CellAppeared", "CellDivided"}
+    assert History(LiveModel(), database).family_events("scope-1", "run-1", 999) is None
+
+
+@pytest.fixture
+def client(database: Database) -> Iterator[TestClient]:
+    settings, model = Settings(), filled()
+    dashboard = Dashboard(settings, Feed(settings, model), model, database=database)
+    with TestClient(make_api(dashboard)) as client:
+        yield client
+
+
+def test_tables_come_in_three_forms_that_say_the_same(client: TestClient) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    for what in ("counts", "figures", "events"):
+        path = f"/api/v1/cameras/scope-1/history/{what}?from_ms={START_NS // 10**6}"
+        told = client.get(path).json()
+        assert told["rows"]
+        table = parquet.read_table(io.BytesIO(client.get(f"{path}&format=parquet").content))
+        assert table.column_names == told["columns"]
+        assert [list(row.values()) for row in table.to_pylist()] == told["rows"]
+        answer = client.get(f"{path}&format=csv")
+        assert answer.headers["content-disposition"] == f'attachment; filename="scope-1-{what}.csv"'
+        lines = answer.text.splitlines()
+        assert lines[0] == ",".join(told["columns"])
+        assert len(lines) == len(told["rows"]) + 1
+
+
+def test_a_moment_tells_its_count_and_why_there_is_no_picture(client: TestClient) -> None:
+    at_ms = START_NS // 10**6 + 8_400
+    moment = client.get(f"/api/v1/cameras/scope-1/history/moment?at_ms={at_ms}").json()
+    assert (moment["total"], moment["counts"], moment["picture"]) == (2, {"cell": 1, "dead": 1}, False)
+    assert moment["counted_at_ms"] == START_NS // 10**6 + 8_000
+    assert "is not read yet" in moment["why"]
+    before = client.get("/api/v1/cameras/scope-1/history/moment?at_ms=1000").json()
+    assert (before["counted_at_ms"], before["shown"]) == (None, None)
+    assert "nothing is known from before 2026-01-31" in before["why"]
+
+
+def test_a_picture_that_is_still_held_is_that_moments(database: Database) -> None:
+    settings, model = Settings(), filled()
+    metadata = FrameMetadata(
+        camera_id="scope-1", run_id="run-1", sequence=8, acquired_at_ns=START_NS + 8 * SECOND_NS
+    )
+    headers = frame_headers(metadata, "image/jpeg")
+    model.take(Taken("frames", 0, 0, b"scope-1", b"a picture", headers, None), time.monotonic(), START_NS)
+    moments = Dashboard(settings, Feed(settings, model), model).moments
+    found = moments.picture(("scope-1", "run-1", 8), START_NS // 10**6)
+    assert found is not None
+    assert found.data == b"a picture"
+
+
+def test_snapshots_are_a_cells_own_and_each_is_told_once() -> None:
+    def odd(track_id: int, snapshot: str) -> CellAbnormal:
+        return CellAbnormal(**at(track_id), **cell(track_id), reason="size", snapshot=snapshot)
+
+    found = snapshots_of([odd(1, "b"), odd(1, "b"), odd(2, "c"), odd(1, ""), *EVENTS], 1)
+    assert [one.snapshot for one in found if one.snapshot in "bc"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/cameras/nobody/history", 404),
+        ("/cameras/nobody/history/counts", 404),
+        ("/cameras/scope-1/history/counts?format=xlsx", 422),
+        ("/cameras/scope-1/history/counts?every_ms=0", 422),
+        ("/cameras/scope-1/history/moment", 422),
+        ("/cameras/scope-1/tracks/0/sizes?run=run-1", 422),
+        ("/cameras/scope-1/tracks/1/sizes?run=../x", 422),
+        ("/cameras/scope-1/tracks/1/sizes?run=run-1", 503),
+        ("/cameras/scope-1/history/picture?run=run-1&sequence=1&at_ms=0", 503),
+    ],
+)
+def test_what_cannot_be_answered_says_why(client: TestClient, path: str, status: int) -> None:
+    answer = client.get(f"/api/v1{path}")
+    assert answer.status_code == status
+    assert answer.json()["detail"]

@@ -1,0 +1,97 @@
+"""Pictures with their cells over the page's socket, asked as the page asks, on a model without Kafka."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra dashboard")
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from streamcount.config import Settings
+from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.guard import Guard
+from streamcount.service.dashboard.live import UNREADABLE, WORDS_BYTES, add_live
+from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.types import FrameMetadata
+from streamcount.wire import encode_image
+from streamcount.wire.cloudevents import frame_headers
+
+HOST = {"host": "127.0.0.1:8765"}
+
+
+def add_frame(model: LiveModel, sequence: int, data: bytes | None = None) -> None:
+    now_ns = time.time_ns()
+    metadata = FrameMetadata(camera_id="scope-1", run_id="a", sequence=sequence, acquired_at_ns=now_ns)
+    jpeg = encode_image(np.full((48, 64, 3), 90, np.uint8), "jpeg")
+    headers = frame_headers(metadata, "image/jpeg")
+    taken = Taken("frames", 0, sequence, b"scope-1", jpeg if data is None else data, headers, now_ns // 10**6)
+    model.take(taken, time.monotonic(), now_ns)
+
+
+@pytest.fixture
+def model() -> LiveModel:
+    return LiveModel()
+
+
+@pytest.fixture
+def socket(model: LiveModel) -> Iterator[Any]:
+    settings = Settings()
+    dashboard = Dashboard(settings, Feed(settings, model), model)
+    api = make_api(dashboard)
+    add_live(api, dashboard)
+    with TestClient(Guard(api)) as client, client.websocket_connect("/api/v1/live", headers=HOST) as opened:
+        yield opened
+
+
+def want(view: int = 1, camera: str = "scope-1", known: str = "") -> str:
+    return json.dumps({"view": view, "camera": camera, "width": 320, "known": known})
+
+
+def told(answer: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(answer[:WORDS_BYTES], "little")
+    return json.loads(answer[WORDS_BYTES:][:length]), answer[WORDS_BYTES + length :]
+
+
+def test_each_view_gets_the_newest_picture_once_there_is_one_that_it_does_not_know(
+    model: LiveModel, socket: Any
+) -> None:
+    socket.send_text(want(view=3))
+    add_frame(model, 0)
+    words, jpeg = told(socket.receive_bytes())
+    assert (words["view"], words["shown"]["sequence"], words["problem"]) == (3, 0, "")
+    assert jpeg.startswith(b"\xff\xd8")
+    # What is known is not sent again: the next answers are about the next frames.
+    for view in (3, 4):
+        socket.send_text(want(view=view, known="a/0"))
+    add_frame(model, 1)
+    add_frame(model, 2)
+    answers = [told(socket.receive_bytes())[0] for _ in range(2)]
+    assert {one["view"] for one in answers} == {3, 4}
+    assert {one["shown"]["sequence"] for one in answers} <= {1, 2}
+
+
+def test_a_frame_that_is_no_picture_is_told_as_that(model: LiveModel, socket: Any) -> None:
+    add_frame(model, 0, b"no JPEG")
+    socket.send_text(want())
+    words, jpeg = told(socket.receive_bytes())
+    assert "cannot be shown" in words["problem"]
+    assert not jpeg
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", want(camera="../x"), want(view=-1), '{"view": 1, "camera": "a", "width": 1}', "\x00"],
+)
+def test_what_no_page_would_ask_ends_the_connection(socket: Any, text: str) -> None:
+    socket.send_text(text)
+    with pytest.raises(WebSocketDisconnect) as ended:
+        socket.receive_bytes()
+    assert ended.value.code == UNREADABLE
