@@ -7,6 +7,8 @@ from rich.console import Console
 
 from bench import (
     abnormal,
+    chamber,
+    confluence,
     figures,
     imports,
     intervals,
@@ -26,6 +28,8 @@ PARTS = {
     "models": models.run,
     "quality": quality.run,
     "intervals": intervals.run,
+    "chamber": chamber.run,
+    "confluence": confluence.run,
     "abnormal": abnormal.run,
     "figures": figures.run,
     "sinks": sinks.run,

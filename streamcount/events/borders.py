@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from streamcount.types import Float32Array
 
+# Ellipses in boxes that overlap by a smaller share of the sum of their half-axes may lie apart as cells.
+OVERLAP = 0.2
+
 
 def touched_edges(
     boxes_px: Float32Array, image_shape: tuple[int, int], margin_px: float
@@ -37,6 +40,33 @@ def moves_out(
     out = touched_edges(boxes_px, image_shape, margin_px) & fast
     result: NDArray[np.bool_] = out[:, 0] | out[:, 1] | out[:, 2] | out[:, 3]
     return result
+
+
+def touched_neighbours(boxes_px: Float32Array, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n,) bool: which of these rows of boxes (N, 4) touch another box's cell, as ellipses in their boxes would.
+
+    Two ellipses of one shape that lie alike touch where the distance of their middles is the sum of their half-axes,
+    in units of these. Boxes are drawn with a margin, or turned against each other, and most cells of a smear have a
+    neighbour at once: only what overlaps by `OVERLAP` of that distance or more is told.
+    """
+    boxes = boxes_px.astype(np.float64)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    tops = boxes[order, 0]
+    # Each pair once: the other box begins between this one's top and bottom.
+    after = np.searchsorted(tops, boxes[order, 2], "right") - np.arange(1, len(order) + 1)
+    first = np.repeat(np.arange(len(order)), after)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    left, right = boxes[order, 1], boxes[order, 3]
+    beside = (left[first] < right[second]) & (left[second] < right[first])
+    first, second = first[beside], second[beside]
+    one, other = boxes[order[first]], boxes[order[second]]
+    between = (one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2
+    reaches = (one[:, 2:] - one[:, :2] + other[:, 2:] - other[:, :2]) / 2
+    near = np.square(between / np.maximum(reaches, 1e-6)).sum(axis=1) < (1 - OVERLAP) ** 2
+    touching = np.zeros(len(boxes), np.bool_)
+    touching[order[first[near]]] = True
+    touching[order[second[near]]] = True
+    return touching[rows]
 
 
 def outside(centroids_px: Float32Array, image_shape: tuple[int, int]) -> NDArray[np.bool_]:

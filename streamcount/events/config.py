@@ -39,14 +39,14 @@ class EventsConfig(BaseModel):
         "0 for never.",
     )
     abnormal_deviations: float = Field(
-        default=4.0,
+        default=3.2,
         ge=0,
         le=1000,
         description="Robust standard deviations from the median of the camera's own cells of a class beyond which "
         "size, shape or intensity is abnormal; 0 for never.",
     )
     abnormal_hold_frames: int = Field(
-        default=8, ge=1, le=200, description="Sightings in a row that show it before a cell is told abnormal."
+        default=4, ge=1, le=200, description="Sightings in a row that show it before a cell is told abnormal."
     )
     abnormal_smoothing_frames: int = Field(
         default=8, ge=1, le=1000, description="Sightings over which a cell's looks are averaged."

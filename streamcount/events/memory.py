@@ -26,8 +26,10 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
         appearance is told of there), the last sighting of any other (its going is told of there).
     looks: (N, 4) float32, means over the last whole sightings of the logarithms of area and slenderness, of the
         intensity, and of the probability of the told class; NaN for what was not measured.
-    looked_frames: (N,) int32, sightings in these. out_frames: (N, 4) uint8, sightings in a row that were unusual in
-        size, shape and intensity, or unsure. unlike_told: (N, 4) bool, which of these were told of the cell.
+    sighted_frames, looked_frames: (N,) int32, sightings of the whole cell, and those of them in which it lay apart
+        from others, so that its size, shape and intensity were looked at.
+    out_frames: (N, 4) uint8, sightings in a row that were unusual in size, shape and intensity, or unsure.
+    unlike_told: (N, 4) bool, which of these were told of the cell.
     population: what is usual among the camera's cells.
     """
 
@@ -42,6 +44,7 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
     centroids_px: Float32Array
     boxes_px: Float32Array
     looks: Float32Array
+    sighted_frames: NDArray[np.int32]
     looked_frames: NDArray[np.int32]
     out_frames: NDArray[np.uint8]
     unlike_told: NDArray[np.bool_]
@@ -71,6 +74,7 @@ def empty_memory() -> CellMemory:
         centroids_px=np.empty((0, 2), np.float32),
         boxes_px=np.empty((0, 4), np.float32),
         looks=np.empty((0, 4), np.float32),
+        sighted_frames=np.empty(0, np.int32),
         looked_frames=np.empty(0, np.int32),
         out_frames=np.empty((0, 4), np.uint8),
         unlike_told=np.empty((0, 4), np.bool_),
@@ -94,6 +98,7 @@ def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory
         told_classes=translation[memory.told_classes],
         other_classes=np.full(len(memory), NO_CLASS, np.int32),
         other_frames=np.zeros(len(memory), np.int32),
+        sighted_frames=np.zeros(len(memory), np.int32),
         looked_frames=np.zeros(len(memory), np.int32),
         out_frames=np.zeros_like(memory.out_frames),
         population=empty_population(),

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from streamcount.types import Float32Array, Int64Array
 
-# What is known of a cell: natural logarithms of its area and of its slenderness, and its intensity.
+# What is known of a cell: natural logarithms of its area and of its elongation, and its intensity, where
+# negative as a density.
 FEATURES = ("size", "shape", "intensity")
 # Distance from the median to a quartile of a normal distribution, times this, is its standard deviation.
 NORMAL_PER_QUARTILE = 1.4826
 MAD_VARIANCE = 1.36
-# A smaller spread is chance: of logarithms of areas and slenderness, and of intensities.
-LEAST_SPREAD = np.array([0.05, 0.02, 0.01], np.float32)
+# A smaller spread is chance: of logarithms of areas and elongations, and of intensities.
+LEAST_SPREAD = np.array([0.05, 0.07, 0.01], np.float32)
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -85,6 +86,7 @@ def deviations(population: Population, class_ids: Int64Array, features: Float32A
     away = features - middle
     side = np.where(away > 0, high - middle, middle - low)
     spread = np.maximum(side, (high - low) / 2) * np.float32(NORMAL_PER_QUARTILE)
-    known = np.minimum(population.learned, population.samples.shape[1])[class_ids]
+    # One cell looked at again and again is still one.
+    known = np.minimum(population.cells, population.samples.shape[1])[class_ids]
     doubt = 1 + 2 * np.sqrt(MAD_VARIANCE / np.maximum(known, 1))
     return np.asarray(away / np.maximum(spread * doubt[:, None], LEAST_SPREAD), np.float32)

@@ -89,7 +89,7 @@ def make_look(kind: Kind, seed: int, odd: Odd = NOT_ODD) -> Look:
         stretch=stretch,
         bend=kind.bend * float(rng.uniform(0.7, 1.2)),
         thorns=thorns,
-        lobes=_lobes(kind, rng),
+        lobes=_lobes(kind, rng, odd.axis_ratio),
         stain=odd.stain * float(np.clip(1 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
         pallor=float(np.clip(rng.normal(0.7, 0.22), 0.15, 1.0)) if not (kind.bend or kind.spikes) else 0.0,
         texture=(int(rng.integers(0, 128)), int(rng.integers(0, 128))),
@@ -97,8 +97,13 @@ def make_look(kind: Kind, seed: int, odd: Odd = NOT_ODD) -> Look:
     )
 
 
-def _lobes(kind: Kind, rng: np.random.Generator) -> tuple[tuple[float, float, float, float, float], ...]:
-    """Ellipses (x, y, half-axis, half-axis, angle) that make the nucleus, of the kind's share of area."""
+def _lobes(
+    kind: Kind, rng: np.random.Generator, axis_ratio: float
+) -> tuple[tuple[float, float, float, float, float], ...]:
+    """Ellipses (x, y, half-axis, half-axis, angle) that make the nucleus, of the kind's share of area.
+
+    axis_ratio: of an odd cell to others of its kind; a nucleus of one piece is as long as its cell.
+    """
     if kind.lobes[1] == 0:
         return ()
     count = int(rng.integers(kind.lobes[0], kind.lobes[1] + 1))
@@ -108,6 +113,7 @@ def _lobes(kind: Kind, rng: np.random.Generator) -> tuple[tuple[float, float, fl
     for index in range(count):
         angle = start + 2 * np.pi * index / max(count, 1) + float(rng.normal(0, 0.15))
         aspect = float(np.exp(rng.normal(0.13 if count == 1 else 0.1, 0.06)))
+        aspect *= float(np.sqrt(axis_ratio)) if count == 1 else 1.0
         shift = 0.08 * rng.standard_normal(2) if count == 1 else np.zeros(2)
         lobes.append(
             (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamcount.events import EventsConfig, cell_events, empty_memory
-from streamcount.events.abnormal import elongations, slenderness
+from streamcount.events.abnormal import density, elongations, slenderness
 from streamcount.tracking import KalmanTracker
 from streamcount.types import CellAbnormal, ModelIdentity
 from tests.films import seen
@@ -104,6 +104,43 @@ def test_one_cell_looked_at_often_is_no_population():
 
 def test_what_may_be_two_cells_that_touch_is_not_told():
     assert abnormal(film(area=2.0, stretch=2.0)) == []
+
+
+def test_the_outline_of_a_cell_that_touches_another_is_not_judged():
+    beside = [*GRID[:-1], (GRID[-2][0], GRID[-2][1] + 17)]
+    assert abnormal(film(area=3.0, bright=-0.6, places=beside)) == []
+    # What the model says does not depend on outlines.
+    found = abnormal(film(area=3.0, sure=0.45, places=beside, model=ONE_CLASS))
+    assert [event.reason for _, event in found] == ["unsure"]
+
+
+def test_two_cells_in_one_outline_for_a_while_are_not_one_large_cell():
+    frames = list(film(frames=60))
+    for index in range(20, 32):
+        areas = frames[index].areas_px.copy()
+        areas[-1] *= 2.5
+        frames[index] = msgspec.structs.replace(frames[index], areas_px=areas)
+    assert abnormal(frames) == []
+
+
+def test_a_cell_that_has_become_large_is_told_in_the_end():
+    frames = list(film(frames=100))
+    for index in range(20, 100):
+        areas, boxes = frames[index].areas_px.copy(), frames[index].boxes_px.copy()
+        areas[-1] *= 3
+        middle = (boxes[-1, :2] + boxes[-1, 2:]) / 2
+        half = np.sqrt(3) * (boxes[-1, 2:] - boxes[-1, :2]) / 2
+        boxes[-1] = [*(middle - half), *(middle + half)]
+        frames[index] = msgspec.structs.replace(frames[index], areas_px=areas, boxes_px=boxes)
+    [(sequence, event)] = abnormal(frames)
+    assert event.reason == "size"
+    assert sequence > 30
+
+
+def test_twice_the_stain_is_twice_the_density():
+    once, twice = density(np.array([0.8 - 1, 0.64 - 1], np.float32))
+    assert twice == pytest.approx(2 * once)
+    assert density(np.array([0.0, 0.7, -1.0], np.float32)) == pytest.approx([0, 0.7, np.log(0.05)])
 
 
 def test_a_cell_at_the_edge_is_not_judged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.intervals import DOUBLING_H, counts_of
 from streamcount.statistics import Series, doubling_time
 
 HOUR_NS = 3_600_000_000_000
@@ -52,3 +53,27 @@ def test_too_little_to_tell(series):
 def test_a_level_that_is_none_is_refused(level):
     with pytest.raises(ValueError):
         doubling_time(counts(100, 12), level)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most_off"), [("growth", 0.03), ("lag and plateau", 0.05), ("lag and fade", 0.08)]
+)
+def test_intervals_of_simulated_populations_hold_the_truth(kind, most_off):
+    rng = np.random.default_rng(11)
+    told = [doubling_time(counts_of(100, kind, rng)).doubling_time_h for _ in range(60)]
+    off = np.median([abs(each.value / DOUBLING_H - 1) for each in told])
+    held = sum(each.low <= DOUBLING_H <= each.high for each in told)
+    assert off < most_off
+    # At 95 %, 50 or fewer of 60 happen once in a thousand times.
+    assert held >= 51
+    # Of a normal error the interval is 5.8 median errors wide: it is not wide enough to hold anything.
+    assert np.median([(each.high - each.low) / each.value for each in told]) < 12 * off
+
+
+def test_fading_growth_ends_where_it_is_half_as_fast():
+    times_h = np.linspace(0, 96, 200)
+    rate, half_h, width_h = np.log(2) / 12, 48.0, 6.0
+    clock_h = half_h - width_h * np.log1p(np.exp((half_h - times_h) / width_h))
+    growth = doubling_time(Series(0, times_h, np.round(4000 * np.exp(rate * clock_h)), np.ones(200)))
+    assert growth.doubling_time_h.value == pytest.approx(12, rel=0.02)
+    assert growth.phase_ended_ns == pytest.approx(half_h * HOUR_NS, abs=2 * HOUR_NS)
