@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamcount.types import (
+    AlertAcknowledged,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -92,6 +93,14 @@ def every_kind() -> list[AnyEvent]:
         window(60, 4.5, True),
         AlertRaised(**at(20), rule="crowded", reason="cells 9 > 8", figure="cells", value=9.0, limit=8.0),
         AlertCleared(**at(30), rule="crowded", raised_at_ns=START_NS + 20 * SECOND_NS, reason="cells 7"),
+        AlertAcknowledged(
+            **at(20),
+            rule="crowded",
+            raised_at_ns=START_NS + 20 * SECOND_NS,
+            who="ann",
+            remark="I dilute it",
+            acknowledged_at_ns=START_NS + 25 * SECOND_NS,
+        ),
         AlertRaised(**at(40), rule="dirty", reason="blurred", severity="critical"),
         QualityChanged(**at(41), flags=("blurred",), previous=()),
         FramesMissing(**at(50), last_sequence=52, reason="dropped"),

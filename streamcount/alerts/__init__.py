@@ -1,12 +1,12 @@
 """Alerts: rules over the figures of windows, raised once and cleared once."""
 
-from streamcount.alerts.check import check_rules
+from streamcount.alerts.check import check_rules, require_known
 from streamcount.alerts.config import AlertRule, JumpRule, LatencyRule, LimitRule, SilentRule, WindowRule
 from streamcount.alerts.fold import evaluate
 from streamcount.alerts.judging import figure_of
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState, RuleState
-from streamcount.alerts.trial import rule_over_windows, would_have_told
+from streamcount.alerts.trial import judged_figures, rule_over_windows, trial_summary, would_have_told
 
 __all__ = [
     "AlertRule",
@@ -21,7 +21,10 @@ __all__ = [
     "check_rules",
     "evaluate",
     "figure_of",
+    "judged_figures",
+    "require_known",
     "rule_over_windows",
     "spans",
+    "trial_summary",
     "would_have_told",
 ]

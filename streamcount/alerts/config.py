@@ -6,6 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Windows that a jump is judged against: they are kept in the camera's state.
+MOST_OVER = 500
+
 Severity: TypeAlias = Literal["info", "warning", "critical"]
 
 
@@ -104,9 +107,9 @@ class JumpRule(WindowRule):
         description="a smaller change is none, in the figure's unit; needed with sigmas",
     )
     over: int = Field(
-        default=12, ge=2, le=500, description="windows before it whose median is the usual value"
+        default=12, ge=2, le=MOST_OVER, description="windows before it whose median is the usual value"
     )
-    first: int = Field(default=4, ge=2, le=500, description="windows before anything is judged")
+    first: int = Field(default=4, ge=2, le=MOST_OVER, description="windows before anything is judged")
 
     @model_validator(mode="after")
     def _one_measure(self) -> JumpRule:

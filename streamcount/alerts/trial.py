@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from streamcount.alerts.check import check_rules
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
@@ -12,7 +12,7 @@ from streamcount.alerts.judging import concerns, figure_of
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState
 from streamcount.errors import ConfigurationError
-from streamcount.types import WindowClosed
+from streamcount.types import Figure, WindowClosed
 
 
 def would_have_told(
@@ -43,6 +43,37 @@ def would_have_told(
         states[one.camera_id], events = evaluate(states.get(one.camera_id, AlertsState()), one, used)
         told += [event for event in events if event.rule == name]
     return spans(told)
+
+
+def trial_summary(
+    name: str, rule: LimitRule | JumpRule, windows: Sequence[WindowClosed], told: Sequence[AlertSpan]
+) -> Iterator[str]:
+    """A line for each camera: how often, in how many windows, and for how long."""
+    for camera in sorted({one.camera_id for one in windows}):
+        judged = list(judged_figures(rule, windows, camera))
+        mine = [one for one in told if one.raised.camera_id == camera]
+        if not judged:
+            yield f"{camera}: {name} is not judged; no complete window tells {rule.figure}"
+            continue
+        last_ns = max(closed.decided_at_ns for closed, _ in judged)
+        whole_s = (last_ns - min(closed.window_start_ns for closed, _ in judged)) / 1e9
+        active_s = sum(one.end_ns(last_ns) - one.raised.decided_at_ns for one in mine) / 1e9
+        often = "never" if not mine else "once" if len(mine) == 1 else f"{len(mine)} times"
+        yield (
+            f"{camera}: {name} would have been raised {often} in {len(judged)} windows, "
+            f"and been active for {active_s:g} s of {whole_s:g} s"
+        )
+
+
+def judged_figures(
+    rule: LimitRule | JumpRule, windows: Iterable[WindowClosed], camera_id: str
+) -> Iterator[tuple[WindowClosed, Figure]]:
+    """A camera's windows that tell what the rule watches, each with that figure."""
+    for closed in windows:
+        if closed.camera_id == camera_id and rule.window in ("", closed.window):
+            figure = figure_of(rule, closed)
+            if figure is not None:
+                yield closed, figure
 
 
 def rule_over_windows(name: str, rules: Mapping[str, AlertRule]) -> LimitRule | JumpRule:

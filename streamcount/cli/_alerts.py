@@ -1,36 +1,16 @@
-"""What the trial of a rule shows: its sums in words, and a picture."""
+"""The picture of a rule's trial."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamcount.alerts import JumpRule, LimitRule, figure_of
+from streamcount.alerts import JumpRule, LimitRule, judged_figures
 
 if TYPE_CHECKING:
     from streamcount.alerts import AlertSpan
-    from streamcount.types import Figure, WindowClosed
-
-
-def summary(
-    name: str, rule: LimitRule | JumpRule, windows: Sequence[WindowClosed], told: Sequence[AlertSpan]
-) -> Iterator[str]:
-    """A line for each camera: how often, in how many windows, and for how long."""
-    for camera in sorted({one.camera_id for one in windows}):
-        judged = list(_judged(rule, windows, camera))
-        mine = [one for one in told if one.raised.camera_id == camera]
-        if not judged:
-            yield f"{camera}: {name} is not judged; no complete window tells {rule.figure}"
-            continue
-        last_ns = max(closed.decided_at_ns for closed, _ in judged)
-        whole_s = (last_ns - min(closed.window_start_ns for closed, _ in judged)) / 1e9
-        active_s = sum(_end_ns(one, last_ns) - one.raised.decided_at_ns for one in mine) / 1e9
-        often = "never" if not mine else "once" if len(mine) == 1 else f"{len(mine)} times"
-        yield (
-            f"{camera}: {name} would have been raised {often} in {len(judged)} windows, "
-            f"and been active for {active_s:g} s of {whole_s:g} s"
-        )
+    from streamcount.types import WindowClosed
 
 
 def draw_trial(
@@ -56,7 +36,7 @@ def draw_trial(
     # Its dates carry no types.
     dates: Any = matplotlib.dates
     for axes, camera in zip(panels[:, 0], cameras, strict=True):
-        judged = list(_judged(rule, windows, camera))
+        judged = list(judged_figures(rule, windows, camera))
         times = [_moment(closed.window_end_ns) for closed, _ in judged]
         axes.plot(times, [figure.value for _, figure in judged], color=COLOURS[0], marker=".")
         low = [figure.value if figure.low is None else figure.low for _, figure in judged]
@@ -70,7 +50,7 @@ def draw_trial(
         mine = [one for one in told if one.raised.camera_id == camera]
         for number, one in enumerate(mine):
             label = "raised" if not number else None
-            start, end = _moment(one.raised.decided_at_ns), _moment(_end_ns(one, last_ns))
+            start, end = _moment(one.raised.decided_at_ns), _moment(one.end_ns(last_ns))
             axes.axvspan(start, end, color=COLOURS[1], alpha=0.2, linewidth=0, label=label)
         unit = next((figure.unit for _, figure in judged if figure.unit), "")
         axes.set_ylabel(f"{rule.figure}, {unit}" if unit else rule.figure)
@@ -83,20 +63,6 @@ def draw_trial(
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     panels[-1, 0].set_xlabel("time of acquisition, UTC")
     save(picture, path)
-
-
-def _judged(
-    rule: LimitRule | JumpRule, windows: Sequence[WindowClosed], camera: str
-) -> Iterator[tuple[WindowClosed, Figure]]:
-    for closed in windows:
-        if closed.camera_id == camera and rule.window in ("", closed.window):
-            figure = figure_of(rule, closed)
-            if figure is not None:
-                yield closed, figure
-
-
-def _end_ns(span: AlertSpan, last_ns: int) -> int:
-    return last_ns if span.cleared is None else span.cleared.decided_at_ns
 
 
 def _moment(time_ns: int) -> Any:

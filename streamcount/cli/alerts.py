@@ -89,7 +89,7 @@ def list_alerts(
         finally:
             opened.close()
     else:
-        answer = as_answer(told_alerts(load_settings(config)))
+        answer = with_acknowledgements(told_alerts(load_settings(config)))
     answer = _only(answer, camera, rule, active)
     if csv:
         print_csv(answer)
@@ -126,8 +126,8 @@ def try_rule(
     """
     from rich.console import Console
 
-    from streamcount.alerts import rule_over_windows, would_have_told
-    from streamcount.cli._alerts import draw_trial, summary
+    from streamcount.alerts import rule_over_windows, trial_summary, would_have_told
+    from streamcount.cli._alerts import draw_trial
     from streamcount.cli._query import print_csv, print_table
     from streamcount.config import load_settings
     from streamcount.service.alerts.past import past_windows
@@ -143,7 +143,7 @@ def try_rule(
         return
     if told:
         print_table(as_answer(told))
-    for line in summary(rule, chosen, windows, told):
+    for line in trial_summary(rule, chosen, windows, told):
         Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
 
@@ -168,9 +168,19 @@ def as_answer(told: tuple[AlertSpan, ...]) -> Answer:
             one.limit,
             one.reason,
         )
-        for one, end in told
+        for one, end, _ in told
     ]
     return Answer(COLUMNS, tuple(rows))
+
+
+def with_acknowledgements(told: tuple[AlertSpan, ...]) -> Answer:
+    """The same, and who has said of each that it was seen."""
+    from streamcount.sinks.store.questions import Answer
+
+    answer = as_answer(told)
+    seen = ["; ".join(f"{one.who}: {one.remark}".rstrip(": ") for one in span.acknowledged) for span in told]
+    rows = tuple((*row, words) for row, words in zip(answer.rows, seen, strict=True))
+    return Answer((*answer.columns, "acknowledged"), rows)
 
 
 def _only(answer: Answer, camera: str | None, rule: str | None, active: bool) -> Answer:

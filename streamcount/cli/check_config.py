@@ -32,6 +32,8 @@ def check_config(
 ) -> None:
     """Validate the configuration and show every setting that applies.
 
+    Classes that rules, zones and lines name are held against those of the cameras' models, where these can be read.
+
     A mistake is told with the key's name and what to write instead. What the file sets is bright, and
     defaults dim. Begin with `streamcount check-config --example > streamcount.toml`.
 
@@ -61,6 +63,7 @@ def _print_settings(console: Console, settings: Settings) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from streamcount.config.classes import check_classes
     from streamcount.config.explain import effective
 
     table = Table(title="Settings that apply", title_justify="left")
@@ -70,6 +73,8 @@ def _print_settings(console: Console, settings: Settings) -> None:
         style = "dim" if one.origin == "default" else "bold"
         table.add_row(escape(one.path), escape(one.value), one.origin, style=style)
     console.print(table)
+    for words in check_classes(settings):
+        console.print(escape(words))
     console.print("The configuration is right.")
 
 

@@ -33,6 +33,9 @@ def dashboard(
             "--allow-setup", help="Lets the page write the settings file: cameras, zones, lines, scale."
         ),
     ] = False,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Make a token where none is set, and print it.")
+    ] = False,
     sink: Annotated[
         str | None, typer.Option(help="Which of [sinks] the past is read from; a database.")
     ] = None,
@@ -42,14 +45,16 @@ def dashboard(
 ) -> None:
     """Serves a page that shows every camera, what is counted, and whether the figures add up.
 
-    It only reads what is counted, belongs to no consumer group, and can be killed, restarted or run twice without any
-    effect on the counting. While Kafka is away it says so, and goes on by itself.
+    It belongs to no consumer group and can be killed, restarted or run twice without any effect on the counting. It
+    writes to Kafka only what one asks for on it: remarks on alerts, and frames that are to be counted again. While
+    Kafka is away it says so, and goes on by itself.
 
     The past is what the server has heard since it was started, and a while before; with --store or --sink it goes
     back as far as that store, which `streamcount sink` fills. Pictures are there for as long as Kafka keeps them.
 
     By default only this machine reaches it. With `--host 0.0.0.0` others do: then a token of 16 characters or more
-    must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it.
+    must be in the environment variable STREAMCOUNT_DASHBOARD_TOKEN, and browsers are asked for it; `--new-token`
+    makes one for this start where none is set.
 
     With `--corrections FOLDER`, who sees the page may correct cells of a frame; nothing that was counted changes.
     `streamcount data corrections FOLDER --output mine` makes a training set of that.
@@ -58,6 +63,7 @@ def dashboard(
     say which files and addresses the cameras open.
     """
     import logging
+    import os
 
     from streamcount.cli.query import database
     from streamcount.errors import ConfigurationError
@@ -68,6 +74,7 @@ def dashboard(
     # The page says when Kafka is away; the library would say it many times.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
+        from streamcount.service.dashboard.guard import made_token
         from streamcount.service.dashboard.server import Address, run_dashboard
         from streamcount.service.dashboard.writing import Writing
     except ImportError as error:
@@ -75,8 +82,12 @@ def dashboard(
             f"the page needs the extra `dashboard`: pip install 'streamcount[dashboard]' ({error})"
         ) from error
 
+    made = made_token(os.environ) if new_token else ""
+
     def say(url: str) -> None:
         typer.echo(f"The page is at {url}; Ctrl-C ends it.")
+        if made:
+            typer.echo(f"Its token until then: {made}")
 
     writing = Writing(corrections, config, allow_setup)
     past = None if sink is None and store is None else database(config, sink, store)

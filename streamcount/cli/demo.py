@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +30,17 @@ def demo(
     page: bool | None = typer.Option(
         None, help="Serve the live page too; by default where the extra `dashboard` is installed."
     ),
+    open_page: bool | None = typer.Option(
+        None,
+        "--open/--no-open",
+        help="Open the live page in a browser; by default where this is a terminal of a desktop.",
+    ),
 ) -> None:
     """Runs a Kafka broker, two cameras and a worker, and shows the counts as they come.
 
     Nothing else is needed, no Docker and no microscope: the cameras are simulated. Ctrl-C ends all of it.
     """
+    import webbrowser
     from importlib.util import find_spec
 
     from rich.console import Console
@@ -57,7 +65,15 @@ def demo(
                 # Ended before there was anything to see.
                 return
             console.print("The live page:", url or f"see {folder / 'dashboard.log'}")
+            if url and (_on_a_desktop() if open_page is None else open_page):
+                webbrowser.open(url)
         run_watch(settings, seconds=seconds, check=check)
 
     run_demo(folder, rate_hz, images, show, page=with_page)
     console.print("Ended: cameras, worker and broker.")
+
+
+def _on_a_desktop() -> bool:
+    """Whether a browser would come up in a window: one in the terminal would cover the counts."""
+    windows = sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return windows and sys.stdout.isatty()

@@ -11,13 +11,15 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from streamcount.alerts import check_rules
+from streamcount.alerts import AlertRule, check_rules
 from streamcount.config.settings import Settings
 from streamcount.errors import ConfigurationError
 from streamcount.sources.video import redacted
 
 ADDRESS_VARIABLE = "STREAMCOUNT_BOOTSTRAP_SERVERS"
 DEFAULT_FILE = Path("streamcount.toml")
+# What a rule is called that is tried without a name.
+TRIED = "tried"
 
 
 def load_settings(path: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -40,23 +42,51 @@ def parse_settings(
     text: str, name: str = "configuration", environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Settings from TOML text. Raises ConfigurationError naming each wrong key."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name} is not valid TOML: {error}") from error
+    raw = _parsed(text, name)
     address = (os.environ if environment is None else environment).get(ADDRESS_VARIABLE)
     if address and isinstance(raw.setdefault("kafka", {}), dict):
         raw["kafka"]["bootstrap_servers"] = address
+    settings = _validated(raw, name)
     try:
-        settings = Settings.model_validate(raw)
-    except ValidationError as error:
-        lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
-        raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
-    try:
-        check_rules(settings.alerts, settings.windows, settings.place_names, groups=settings.groups)
+        check_rules(settings.alerts, window_lengths(settings), settings.place_names, groups=settings.groups)
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from error
     return settings
+
+
+def parse_rule(text: str, known: Mapping[str, AlertRule]) -> tuple[str, dict[str, AlertRule]]:
+    """A rule of TOML text that is to be tried: its name, and it among the known rules, which it may name.
+
+    text: one table [alerts.NAME] as in streamcount.toml, or the keys of one alone, which is then named "tried".
+    Raises ConfigurationError naming each wrong key. Whether its window, zone and class are there is not looked at.
+    """
+    raw = _parsed(text, "the rule")
+    tables = raw.get("alerts", {TRIED: raw})
+    if set(raw) > {"alerts"} or not isinstance(tables, dict) or len(tables) != 1:
+        raise ConfigurationError("the rule: give one table [alerts.NAME], or the keys of one rule")
+    rules = _validated({"alerts": tables}, "the rule").alerts
+    (name,) = rules
+    return name, {**known, **rules}
+
+
+def window_lengths(settings: Settings) -> dict[str, tuple[float, float]]:
+    """Of each window (length, time from one beginning to the next), s."""
+    return {name: (one.length_s, one.every_ns / 1e9) for name, one in settings.windows.items()}
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{name} is not valid TOML: {error}") from error
+
+
+def _validated(raw: dict[str, Any], name: str) -> Settings:
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
+        raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
 
 
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:

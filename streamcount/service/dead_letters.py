@@ -13,10 +13,12 @@ from typing import Any
 from streamcount.config import Settings
 from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import FrameError
-from streamcount.service.reading import CONNECT_S, SILENT_S, kafka_errors, read_topic
-from streamcount.types import IDENTIFIER, FrameMetadata
+from streamcount.service.reading import CONNECT_S, SILENT_S, kafka_errors, read_record, read_topic
+from streamcount.types import IDENTIFIER, FrameMetadata, Image
+from streamcount.wire import decode_image
 from streamcount.wire.cloudevents import Headers, frame_metadata, header_map
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
+from streamcount.wire.images import BEGINNINGS
 
 # Says, beside the new number, which frame it was: CAMERA/RUN/SEQUENCE, however often it is replayed.
 REPLAY_OF = "ce_replayof"
@@ -64,6 +66,25 @@ def read_dead_letters(
         letter = _letter(record)
         if reason in (None, letter.reason) and camera in (None, letter.camera):
             yield letter
+
+
+def dead_letter_at(settings: Settings, partition: int, offset: int) -> DeadLetter | None:
+    """The dead letter at a place of its topic; None where there is none, or no longer. Raises BrokerError."""
+    topic = settings.topics.name("dead-letters")
+    record = read_record(settings, topic, partition, offset, client_id="streamcount-dead-letters")
+    return None if record is None else _letter(record)
+
+
+def letter_image(letter: DeadLetter, max_pixels: int) -> Image:
+    """The picture in a dead letter, (H, W) or (H, W, 3) RGB, whatever its headers say of its form.
+
+    Raises FrameError where it is none, or has more pixels.
+    """
+    data = letter.value or b""
+    for begin, kind in BEGINNINGS.items():
+        if data.startswith(begin):
+            return decode_image(data, kind, max_pixels)
+    raise FrameError("undecodable", f"{len(data)} bytes that begin as no picture does")
 
 
 class Replay:

@@ -43,19 +43,27 @@ class LagProbe(threading.Thread):
             try:
                 if admin is None:
                     admin = self._connect()
-                self.lag = measure_lag(admin, self._settings)
+                self.lag = self.measure(admin, self._settings)
                 self.trouble = ""
             except Exception as error:
                 known = isinstance(error, (KafkaError, OSError))
                 address = self._settings.kafka.bootstrap_servers
                 self.trouble = f"Kafka at {address} does not answer: {error}" if known else fault(error)
                 self.lag = None
+                self.forget()
                 stale, admin = admin, None
                 if stale is not None:
                     stale.close()
             self._ended.wait(PROBE_EVERY_S)
         if admin is not None:
             admin.close()
+
+    def measure(self, admin: KafkaAdminClient, settings: Settings) -> int | None:
+        """Asks the broker; what it gives is the lag. Raises KafkaError."""
+        return measure_lag(admin, settings)
+
+    def forget(self) -> None:
+        """Called when nobody knows any longer."""
 
     def _connect(self) -> KafkaAdminClient:
         from kafka import KafkaAdminClient

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CONNECT_S = 5.0
 SILENT_S = 30.0
 PARTITION_FETCH_BYTES = 2 * 2**20
+# Records that are read forward at a time on the way back.
+BLOCK = 500
 # Records carry their frame's time in milliseconds, and a float of seconds on the way may round it.
 ROUNDING_MS = 2
 # Of other cameras, in the same partition and with the same time; beyond it the record is not there.
@@ -66,6 +68,63 @@ def read_topic(
             if polled:
                 # After the caller has taken its time over them, which is none of Kafka's.
                 heard_s = time.monotonic()
+
+
+def read_backwards(
+    settings: Settings, topic: str, key: bytes, *, client_id: str, silent_s: float = SILENT_S
+) -> Iterator[Any]:
+    """The records of a key, as far as their partition can be told from it, then all others: blocks from the newest
+    back, each in order.
+
+    A producer may have other ways of choosing partitions than Kafka's own, so none is left out. Raises as
+    `read_topic`.
+    """
+    from kafka import TopicPartition
+    from kafka.partitioner.default import murmur2
+
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
+        numbers = sorted(consumer.partitions_for_topic(topic) or ())
+        if not numbers:
+            raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
+        likely = numbers[(murmur2(key) & 0x7FFFFFFF) % len(numbers)]
+        for number in sorted(numbers, key=lambda one: one != likely):
+            place = TopicPartition(topic, number)
+            start = consumer.beginning_offsets([place])[place]
+            end = consumer.end_offsets([place])[place]
+            while end > start:
+                begin = max(start, end - BLOCK)
+                yield from _block(consumer, place, (begin, end), silent_s)
+                end = begin
+
+
+def read_record(settings: Settings, topic: str, partition: int, offset: int, *, client_id: str) -> Any | None:
+    """kafka-python's record at a place; None where there is none, or no longer. Raises BrokerError."""
+    from kafka import TopicPartition
+
+    with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
+        place = TopicPartition(topic, partition)
+        if partition not in (consumer.partitions_for_topic(topic) or ()):
+            return None
+        start, end = consumer.beginning_offsets([place])[place], consumer.end_offsets([place])[place]
+        if not start <= offset < end:
+            return None
+        return next(_block(consumer, place, (offset, offset + 1), SILENT_S), None)
+
+
+def _block(consumer: KafkaConsumer, place: Any, bounds: tuple[int, int], silent_s: float) -> Iterator[Any]:
+    begin, end = bounds
+    consumer.assign([place])
+    consumer.seek(place, begin)
+    heard_s = time.monotonic()
+    while consumer.position(place) < end:
+        records = consumer.poll(timeout_ms=500).get(place, [])
+        if not records and time.monotonic() - heard_s > silent_s:
+            raise BrokerError(f"Kafka has sent nothing of {place.topic} for {silent_s:g} s; is it running?")
+        for record in records:
+            if record.offset < end:
+                yield record
+        if records:
+            heard_s = time.monotonic()
 
 
 def read_since(

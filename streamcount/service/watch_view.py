@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, AnyEvent, CountsUpdated, FramesMissing
+from streamcount.types import (
+    GROUP_RUN,
+    AlertAcknowledged,
+    AlertCleared,
+    AlertRaised,
+    AnyEvent,
+    CountsUpdated,
+    FramesMissing,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -102,6 +110,8 @@ class WatchState:
             case AlertCleared():
                 view.alerts.discard(event.rule)
                 self._happened(view, f"AlertCleared {event.rule}", now_s)
+            case AlertAcknowledged():
+                self._happened(view, f"AlertAcknowledged {event.rule} by {event.who}", now_s)
             case _:
                 self._happened(view, " ".join(part for part in (event.kind, event.subject()) if part), now_s)
 

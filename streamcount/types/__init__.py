@@ -10,6 +10,7 @@ from streamcount.types.detections import (
 )
 from streamcount.types.events import (
     GROUP_RUN,
+    AlertAcknowledged,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -40,6 +41,7 @@ from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_d
 __all__ = [
     "GROUP_RUN",
     "IDENTIFIER",
+    "AlertAcknowledged",
     "AlertCleared",
     "AlertRaised",
     "AnyEvent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -287,6 +288,26 @@ class AlertCleared(Event, frozen=True, kw_only=True, tag=True):
         return self.rule
 
 
+class AlertAcknowledged(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody has seen an alert and says so. It changes neither the alert nor what clears it; nothing takes it back.
+
+    `sequence`, `happened_at_ns` and `decided_at_ns` are the alert's own, since no frame knows of this.
+    rule: the alert's. raised_at_ns: `decided_at_ns` of the alert. who, remark: as they were written.
+    acknowledged_at_ns: when, by the clock of the computer that was told.
+    """
+
+    rule: str
+    raised_at_ns: int
+    who: str
+    remark: str = ""
+    acknowledged_at_ns: int = 0
+
+    def subject(self) -> str:
+        # The same words of the same person about the same alert are one message, however often they are sent.
+        said = hashlib.sha256(f"{self.raised_at_ns}\n{self.who}\n{self.remark}".encode()).hexdigest()
+        return f"{self.rule}/{said[:16]}"
+
+
 class FramesMissing(Event, frozen=True, kw_only=True, tag=True):
     """Frames of a run that will not be counted, first and last included. `sequence` is the first of them.
 
@@ -327,6 +348,7 @@ AnyEvent: TypeAlias = (
     | WindowClosed
     | AlertRaised
     | AlertCleared
+    | AlertAcknowledged
     | FramesMissing
     | RunStarted
     | QualityChanged

@@ -25,6 +25,14 @@ _RAW = struct.Struct("<4sIIBB")
 _RAW_MAGIC = b"SCR1"
 
 _JPEG_BEGIN, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
+
+# What the bytes of each content-type begin with, for where nobody says what they are.
+BEGINNINGS: dict[bytes, str] = {
+    _JPEG_BEGIN: CONTENT_TYPES["jpeg"],
+    _PNG_BEGIN: CONTENT_TYPES["png"],
+    _RAW_MAGIC: CONTENT_TYPES["raw"],
+}
 
 
 def encode_image(image: Image, encoding: Encoding, jpeg_quality: int = 92) -> bytes:
@@ -123,7 +131,7 @@ def _decode_raw(data: bytes, max_pixels: int) -> Image:
 def _size(data: bytes, kind: str) -> tuple[int, int]:
     """(height, width) from the file's header alone, so that a decompression bomb is never unpacked."""
     if kind == "image/png":
-        if len(data) < 24 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        if len(data) < 24 or data[:8] != _PNG_BEGIN or data[12:16] != b"IHDR":
             raise FrameError("undecodable", "the bytes do not begin as a PNG does")
         width, height = struct.unpack(">II", data[16:24])
         return height, width

@@ -49,7 +49,9 @@ CHANNELS: dict[str, _Channel] = {
         "WindowClosed: figures of windows of time, of cameras and, from `streamcount groups run`, of groups.",
         ("event",),
     ),
-    "alerts": _Channel("send", "AlertRaised and AlertCleared.", ("event",)),
+    "alerts": _Channel(
+        "send", "AlertRaised, AlertCleared and, from the page, AlertAcknowledged.", ("event",)
+    ),
     "snapshots": _Channel(
         "send",
         "JPEGs of abnormal cells, by the name that the event tells, from `streamcount snapshots run`.",

@@ -247,10 +247,10 @@ def test_alerts_are_listed_and_rules_tried_from_the_topics(broker, tmp_path):
                     running.settings.topics.name("windows"), key=b"scope-1", value=encode_event(closed)
                 )
         listed = told_alerts(running.settings)
-        assert [(one.sequence, end and end.sequence) for one, end in listed] == [(10, 20), (30, None)]
+        assert [(one.sequence, end and end.sequence) for one, end, _ in listed] == [(10, 20), (30, None)]
         windows = past_windows(running.settings, "run-1")
         assert [one.sequence for one in windows] == [60]
-        [(one, end)] = would_have_told("many", running.settings.alerts, windows)
+        [(one, end, _)] = would_have_told("many", running.settings.alerts, windows)
         assert (one.value, end) == (4.5, None)
         with pytest.raises(SourceError, match="run-2"):
             past_windows(running.settings, "run-2")

@@ -78,10 +78,17 @@ def wait_for(process: subprocess.Popen[str], data: Path, names: set[str]) -> dic
 ALL = {"worker", "camera", "dashboard", "kafka.Kafka"}
 
 
-def test_both_cameras_are_counted_and_it_ends_by_itself(data: Path) -> None:
-    with demo(data, "--seconds", "12") as process:
+def test_both_cameras_are_counted_the_page_is_opened_and_it_ends_by_itself(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+    with demo(data, "--seconds", "12", "--open") as process:
         output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, output
+    assert f"The live page: {opened.read_text().strip()}" in output
     for camera in ("scope-1", "scope-2"):
         cells = re.findall(rf"^{camera} run \S+ [\d.]+ frames/s; cells (\d+) ", output, re.MULTILINE)
         assert cells, output

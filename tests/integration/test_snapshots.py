@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -99,9 +100,14 @@ def test_each_abnormal_cell_has_its_picture_whatever_is_killed(broker, tmp_path)
         assert file.read_bytes() == data
         with pytest.raises(SourceError, match="there is no snapshot"):
             snapshot_of(running.settings, "scope-1/run-1/999/1/size")
+        assert [snapshot_of(running.settings, event.snapshot) for event in (told[1], told[-1])] == [
+            next(iter(pictures[event.snapshot])) for event in (told[1], told[-1])
+        ]
         metrics = running.logs().partition("metrics at ")[2].split()[0]
         said = urllib.request.urlopen(metrics, timeout=5).read().decode()
         assert "streamcount_snapshots_gone_total" in said
+        live = urllib.request.urlopen(metrics.removesuffix("/metrics") + "/livez", timeout=5).read()
+        assert json.loads(live)["ok"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert f"scope-1/run-1/{FRAMES + 5}/1/size: its frame is no longer in Kafka" in running.logs()

@@ -35,7 +35,16 @@ def published_ports(text: str) -> list[str]:
 
 def test_compose_accepts_the_file():
     out = run(tool("docker-compose", "docker-compose"), "-f", "docker-compose.yml", "config")
-    for service in ("kafka", "topics", "worker", "camera-1", "camera-2", "prometheus", "grafana"):
+    for service in (
+        "kafka",
+        "topics",
+        "worker",
+        "camera-1",
+        "camera-2",
+        "dashboard",
+        "prometheus",
+        "grafana",
+    ):
         assert f"\n  {service}:" in out
 
 

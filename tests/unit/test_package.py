@@ -58,7 +58,9 @@ def pinned(name: str) -> dict[str, str]:
     return {match[1]: match[2] for match in re.finditer(r"^([A-Za-z0-9._-]+)==([^ \\]+)", text, re.M)}
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "demo.txt", "runtime.txt", "build.txt", "tflite-runtime.txt"])
+@pytest.mark.parametrize(
+    "name", ["dev.txt", "demo.txt", "runtime.txt", "container.txt", "build.txt", "tflite-runtime.txt"]
+)
 def test_pins_have_hashes_and_name_no_registry(name):
     text = (ROOT / "requirements" / name).read_text("utf-8")
     blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.M)[1:]
@@ -77,7 +79,7 @@ def test_every_dependency_is_pinned():
 
 def test_the_image_and_the_demo_have_the_versions_that_the_tests_ran_with():
     tested = pinned("dev.txt")
-    for name in ("runtime.txt", "demo.txt", "build.txt"):
+    for name in ("runtime.txt", "container.txt", "demo.txt", "build.txt"):
         assert pinned(name).items() <= tested.items()
 
 

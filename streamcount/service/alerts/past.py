@@ -13,10 +13,12 @@ from streamcount.errors import FrameError, SourceError
 from streamcount.service.reading import read_topic
 from streamcount.sinks.store.questions import SqliteStore
 from streamcount.sinks.store.sqlite import SqliteConfig
-from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
+from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
 from streamcount.wire import decode_event
 
 CLIENT = "streamcount-alerts-past"
+# A month of one-minute windows of some six cameras; more would fill the memory.
+MOST_WINDOWS = 250_000
 _STORES = (".sqlite", ".sqlite3", ".db")
 # Far cheaper to look for than to decode what is none.
 _MARK = b"WindowClosed"
@@ -41,7 +43,7 @@ def told_alerts(settings: Settings) -> tuple[AlertSpan, ...]:
             event = decode_event(record.value or b"")
         except FrameError:
             continue
-        if isinstance(event, AlertRaised | AlertCleared):
+        if isinstance(event, AlertRaised | AlertCleared | AlertAcknowledged):
             found.append(event)
     return spans(found)
 
@@ -53,22 +55,42 @@ def past_windows(settings: Settings, run: str, camera: str | None = None) -> tup
     files, a SQLite store, or the run_id of a run on the topic `windows`. camera: only this one. Raises SourceError
     where there is no such window, SinkError and BrokerError where the store or Kafka cannot be read.
     """
-    path = Path(run)
-    source: Iterable[WindowClosed]
+    path, camera = Path(run), camera or ""
     if path.is_dir():
-        source = (one for file in sorted(path.glob("*.jsonl")) for one in _in_lines(file))
-    elif path.suffix in _STORES and path.exists():
-        source = _in_store(path)
-    elif path.is_file():
-        source = _in_lines(path)
-    else:
-        source = (one for one in _on_topic(settings) if one.run_id == run)
-    once = {one.event_id: one for one in source if one.final and (camera is None or one.camera_id == camera)}
+        return _final((one for file in sorted(path.glob("*.jsonl")) for one in _in_lines(file)), camera, path)
+    if path.suffix in _STORES and path.exists():
+        return stored_windows(path, "", camera)
+    if path.is_file():
+        return _final(_in_lines(path), camera, path)
+    return topic_windows(settings, run, camera)
+
+
+def topic_windows(settings: Settings, run: str = "", camera: str = "") -> tuple[WindowClosed, ...]:
+    """The final windows that the topic holds, as `past_windows`; of the newest `MOST_WINDOWS` where it holds more.
+
+    run, camera: only these; "" for all.
+    """
+    found = (one for one in _on_topic(settings) if run in ("", one.run_id))
+    return _final(found, camera, f"{run or 'any run'} on {settings.topics.name('windows')}")
+
+
+def stored_windows(path: Path, run: str = "", camera: str = "") -> tuple[WindowClosed, ...]:
+    """The final windows of a SQLite store, as `topic_windows`."""
+    return _final((one for one in _in_store(path) if run in ("", one.run_id)), camera, path)
+
+
+def _final(source: Iterable[WindowClosed], camera: str, where: Path | str) -> tuple[WindowClosed, ...]:
+    once: dict[str, WindowClosed] = {}
+    for one in source:
+        if one.final and camera in ("", one.camera_id):
+            once[one.event_id] = one
+            if len(once) > MOST_WINDOWS:
+                del once[next(iter(once))]
     if not once:
         of_whom = f" of camera {camera}" if camera else ""
         raise SourceError(
-            f"{run}: no final window{of_whom}; name a file or folder with JSON lines, a SQLite store, or a run that "
-            f"{settings.topics.name('windows')} holds"
+            f"{where}: no final window{of_whom}; name a file or folder with JSON lines, a SQLite store, or a run "
+            "that the topic of windows holds"
         )
     return tuple(sorted(once.values(), key=_order))
 

@@ -14,18 +14,21 @@ from pydantic import BaseModel, Field
 
 from streamcount.config import Settings
 from streamcount.errors import FrameError
-from streamcount.service.dashboard.camera import CameraLive, CountPoint, DeadLetterNote, Picture
+from streamcount.service.dashboard.camera import CameraLive, CountPoint, Picture
 from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.corrections import Corrections
 from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.health import Health, camera_health
 from streamcount.service.dashboard.history import Database, History
 from streamcount.service.dashboard.lives import Lives
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.moments import Moments
+from streamcount.service.dashboard.on_demand import OnDemand
 from streamcount.service.dashboard.past import Past
 from streamcount.service.dashboard.pictures import ScaledPictures
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.service.dashboard.writing import Writing
+from streamcount.types import AlertRaised
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 LONGEST = 2**63 - 1
@@ -39,24 +42,6 @@ class Problem(BaseModel):
     """Why a request was not served."""
 
     detail: str = Field(description="what is wrong, in words")
-
-
-class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One camera, and which of its frames could not be counted."""
-
-    camera_id: str
-    summary: CameraSummary
-    dead_letters: list[DeadLetterNote]
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether what is shown can be trusted. trouble: what is wrong with Kafka, or "". lag: frames not committed."""
-
-    kafka: str
-    trouble: str
-    lag: int | None
-    unreadable_records: int
-    cameras: list[CameraHealth]
 
 
 class Dashboard:
@@ -79,13 +64,15 @@ class Dashboard:
         self.feed = feed
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
+        self.on_demand = OnDemand(settings, lambda: feed.trouble)
         self.history = History(model, database)
         self.past = Past(settings, lambda: feed.wait_until_following(0))
         self.moments = Moments(model, self.history, self.past)
         self.lives = Lives(settings, model, self.history, self.past)
 
     def close(self) -> None:
-        """Ends connections that looks into the past have left open."""
+        """Ends connections that were opened because somebody asked; not the feed."""
+        self.on_demand.close()
         self.past.close()
 
     def shown(self, camera_id: str) -> Picture | None:
@@ -103,7 +90,7 @@ class JsonBytes(JSONResponse):
 def make_api(dashboard: Dashboard) -> FastAPI:
     """The API's application, to be mounted beside the page."""
     # They build on this module.
-    from streamcount.service.dashboard import api_corrections, api_history
+    from streamcount.service.dashboard import api_alerts, api_corrections, api_history, api_letters
 
     api = FastAPI(
         title="streamcount",
@@ -111,17 +98,20 @@ def make_api(dashboard: Dashboard) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        description="What cameras see and what is counted, now. Only corrections write. Times are RFC 3339 in UTC.",
+        description="What the cameras see and what is counted, now. Times are RFC 3339 in UTC.",
     )
     router = APIRouter(prefix="/api/v1", default_response_class=JsonBytes)
     _add_words(router, dashboard)
     _add_pictures(router, dashboard)
     _add_stream(router, dashboard)
     api_corrections.add_corrections(router, dashboard)
+    api_alerts.add_alerts(router, dashboard)
+    api_letters.add_letters(router, dashboard)
     api_history.add_history(router, dashboard)
     api.include_router(router)
     _describe(api)
-    describe_more(api.openapi(), api_corrections.ANSWERS, api_corrections.BODIES)
+    for part in (api_corrections, api_alerts, api_letters):
+        describe_more(api.openapi(), part.ANSWERS, part.BODIES)
     describe_more(api.openapi(), api_history.ANSWERS, {})
     return api
 
@@ -168,6 +158,14 @@ def describe_more(
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such camera or picture, or none that can be read"}
+}
+POSTED: dict[int | str, dict[str, Any]] = {
+    413: {"model": Problem, "description": "too long"},
+    415: {"model": Problem, "description": "the body is not application/json"},
+    422: {
+        "description": "the body is not of the form that is asked for",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
+    },
 }
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -302,31 +300,28 @@ def shown_cells(dashboard: Dashboard, camera_id: str, shown: Picture) -> Cells:
 
 
 def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:
-    """A camera's alerts, newest first."""
+    """A camera's alerts, newest first, each with who has seen it."""
+
+    def row(raised: AlertRaised) -> dict[str, Any]:
+        seen = [event_row(one) for one in camera.acknowledged_of(raised)]
+        return {**event_row(raised), "acknowledged": seen}
+
     if state == "active":
-        return [event_row(alert) for alert in reversed(camera.active_alerts.values())]
-    return [
-        {**event_row(past.raised), "cleared": event_row(past.cleared)}
-        for past in reversed(camera.past_alerts)
-    ]
+        return [row(alert) for alert in reversed(camera.active_alerts.values())]
+    return [{**row(past.raised), "cleared": event_row(past.cleared)} for past in reversed(camera.past_alerts)]
 
 
 def health_of(dashboard: Dashboard) -> Health:
     """Whether what is shown can be trusted, and what is not well."""
     with dashboard.model.reading() as found:
-        cameras = [
-            CameraHealth(
-                camera_id=camera.camera_id,
-                summary=summary(camera, *clocks()),
-                dead_letters=list(camera.dead_letters),
-            )
-            for camera in found.values()
-        ]
+        cameras = [camera_health(camera, *clocks()) for camera in found.values()]
     return Health(
         kafka=dashboard.feed.address,
         trouble=dashboard.feed.trouble,
         lag=dashboard.feed.lag.lag,
         unreadable_records=dashboard.model.unreadable,
+        workers=dashboard.feed.lag.members,
+        workers_state=dashboard.feed.lag.state,
         cameras=cameras,
     )
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from streamcount.service.dashboard.accounting import RunFrames
 from streamcount.service.watch_view import CameraView
 from streamcount.types import (
+    AlertAcknowledged,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -27,6 +28,7 @@ KEPT_SECONDS = 3600
 KEPT_EVENTS = 500
 KEPT_WINDOWS = 720
 KEPT_ALERTS = 200
+KEPT_REMARKS = 50
 KEPT_DEAD_LETTERS = 50
 # A camera is stale after so long, or after so many of its usual intervals, whichever is longer.
 STALE_S = 3.0
@@ -76,6 +78,14 @@ class DeadLetterNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record lies. time_ms: its timestamp, which is that of the frame that it came of."""
+
+    partition: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PastAlert:
     """An alert that was raised and is over."""
 
@@ -87,7 +97,8 @@ class PastAlert:
 class CameraLive:
     """All that the page can show of one camera. Not safe for threads: the model holds the lock.
 
-    Times `_s` are of the feed's monotonic clock. tracks, detections: undecoded records by (run, sequence): most of
+    Times `_s` are of the feed's monotonic clock. alert_places: of alerts' records, by the
+    alert's id. tracks, detections: undecoded records by (run, sequence): most of
     them nobody ever looks at.
     """
 
@@ -103,6 +114,8 @@ class CameraLive:
     current_windows: dict[str, WindowClosed] = field(default_factory=dict)
     active_alerts: dict[str, AlertRaised] = field(default_factory=dict)
     past_alerts: deque[PastAlert] = field(default_factory=lambda: deque(maxlen=KEPT_ALERTS))
+    acknowledged: dict[str, deque[AlertAcknowledged]] = field(default_factory=dict)
+    alert_places: dict[str, Place] = field(default_factory=dict)
     dead_letters: deque[DeadLetterNote] = field(default_factory=lambda: deque(maxlen=KEPT_DEAD_LETTERS))
     dead_letters_seen: int = 0
     quality: tuple[str, ...] = ()
@@ -147,6 +160,11 @@ class CameraLive:
                 raised = self.active_alerts.pop(event.rule, None)
                 if raised is not None:
                     self.past_alerts.append(PastAlert(raised, event))
+            case AlertAcknowledged():
+                seen = deque[AlertAcknowledged](maxlen=KEPT_REMARKS)
+                newest(self.acknowledged, _key(event.rule, event.raised_at_ns), seen, KEPT_ALERTS).append(
+                    event
+                )
             case QualityChanged():
                 self.quality, self.quality_why = event.flags, event.explanation
             case FramesMissing():
@@ -155,6 +173,10 @@ class CameraLive:
                 kind.add(event.sequence, event.last_sequence)
         self.events.append(event)
         return True
+
+    def acknowledged_of(self, raised: AlertRaised) -> list[AlertAcknowledged]:
+        """Who has said that they have seen an alert, the first to say so first."""
+        return list(self.acknowledged.get(_key(raised.rule, raised.decided_at_ns), ()))
 
     def _add_count(self, event: CountsUpdated, now_s: float) -> bool:
         frames = self.run(event.run_id)
@@ -207,6 +229,10 @@ class CameraLive:
             return None
         since = self.counted_s or self.arrivals_s[0]
         return since if now_s - since > self.patience_s() else None
+
+
+def _key(rule: str, raised_at_ns: int) -> str:
+    return f"{rule}/{raised_at_ns}"
 
 
 def newest(kept: dict[str, T], key: str, made: T, most: int) -> T:

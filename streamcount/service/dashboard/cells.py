@@ -67,6 +67,17 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     confluence: float | None
 
 
+class _Found(msgspec.Struct, frozen=True):
+    model: ModelIdentity
+
+
+class _ModelPeek(msgspec.Struct, frozen=True):
+    """The one field of a record of detections that says who found them."""
+
+    detections: _Found | None = None
+
+
+_MODEL = msgspec.msgpack.Decoder(_ModelPeek)
 _PEEK = msgspec.msgpack.Decoder(_Peek)
 
 
@@ -138,6 +149,15 @@ def model_of(detections_record: bytes | None) -> tuple[ModelIdentity, float | No
     """Who found the cells, and the frame's confluence where the detector tells it; None where nothing is known."""
     detections = _detections(detections_record)
     return None if detections is None else (detections.model, detections.foreground_fraction)
+
+
+def model_identity(detections_record: bytes) -> ModelIdentity | None:
+    """Who found the cells, the arrays passed over; None where it tells of no frame, or is unreadable."""
+    try:
+        found = _MODEL.decode(detections_record).detections
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return None if found is None else found.model
 
 
 def _detections(record: bytes | None) -> Detections | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from streamcount.config import Settings
 from streamcount.config.settings import TopicName
 from streamcount.service.dashboard.model import LiveModel, Taken
-from streamcount.service.lag import CONNECT_S, LagProbe, fault
+from streamcount.service.lag import CONNECT_S, fault
 from streamcount.service.watch import CREATE_TIME
+from streamcount.service.workers import WorkersProbe
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
@@ -45,7 +46,7 @@ class Feed:
         self.trouble_since_ns = 0
         self._positions: dict[Any, int] = {}
         self._live_from: dict[Any, int] = {}
-        self.lag = LagProbe(settings, "streamcount-dashboard")
+        self.lag = WorkersProbe(settings, "streamcount-dashboard")
         self._thread = threading.Thread(target=self._follow, name="dashboard feed", daemon=True)
 
     def __enter__(self) -> Feed:

@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,6 +76,14 @@ def token_for(host: str, environment: Mapping[str, str]) -> str:
             f"{TOKEN_VARIABLE} has fewer than {LEAST_TOKEN_LENGTH} characters; use a longer one"
         )
     return token
+
+
+def made_token(environment: MutableMapping[str, str]) -> str:
+    """A new token, put where `token_for` looks for it; "" where one is set."""
+    if environment.get(TOKEN_VARIABLE, "").strip():
+        return ""
+    environment[TOKEN_VARIABLE] = secrets.token_urlsafe(32)
+    return environment[TOKEN_VARIABLE]
 
 
 class Guard:

@@ -11,10 +11,18 @@ from typing import TypeVar
 
 from streamcount.config.settings import TopicName
 from streamcount.errors import FrameError
-from streamcount.service.dashboard.camera import KEPT_PICTURES, CameraLive, DeadLetterNote, Picture
+from streamcount.service.dashboard.camera import (
+    KEPT_ALERTS,
+    KEPT_PICTURES,
+    CameraLive,
+    DeadLetterNote,
+    Picture,
+    Place,
+    newest,
+)
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.watch_view import WatchState
-from streamcount.types import GROUP_RUN, AnyEvent
+from streamcount.types import GROUP_RUN, AlertRaised, AnyEvent
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import (
     FRAMES_MISSING_TYPE,
@@ -177,6 +185,9 @@ class LiveModel:
         camera = self._camera(event.camera_id)
         if not camera.add_event(event, now_s):
             return
+        if isinstance(event, AlertRaised):
+            place = Place(record.partition, record.captured_at_ms or event.decided_at_ns // 10**6)
+            newest(camera.alert_places, event.event_id, place, KEPT_ALERTS)
         if record.live:
             self._watch.apply(event, record.captured_at_ms, now_s, now_ns)
         else:

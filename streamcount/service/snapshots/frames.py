@@ -18,11 +18,11 @@ class FrameFinder:
     So a restart loses nothing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client_id: str = "streamcount-snapshots-frames") -> None:
         self._settings = settings
         self._topic = settings.topics.name("frames")
         self._last: Frame | None = None
-        self._consumer = open_reader(settings, "streamcount-snapshots-frames")
+        self._consumer = open_reader(settings, client_id)
 
     def close(self) -> None:
         """Ends the connection."""

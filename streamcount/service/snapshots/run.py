@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from prometheus_client import CollectorRegistry, Counter
 
 from streamcount.config import Settings
 from streamcount.errors import FrameError, SourceError
-from streamcount.service.reading import CONNECT_S, read_topic
+from streamcount.service.reading import CONNECT_S, SILENT_S, read_backwards
 from streamcount.service.snapshots.cutting import cut_out
 from streamcount.service.snapshots.frames import FrameFinder
 from streamcount.service.status import StatusServer
 from streamcount.types import CellAbnormal
 from streamcount.wire import decode_event
-from streamcount.wire.cloudevents import Headers, format_time, header_map
+from streamcount.wire.cloudevents import Headers, format_time
 from streamcount.wire.images import CONTENT_TYPES
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 SNAPSHOT_TYPE = "org.streamcount.snapshot.v1"
 RETRY_S = 1.0
 BATCH = 200
+# Longer than any one picture may take, with its frame looked up and its sending confirmed.
+STUCK_S = 300.0
 
 
 class SnapshotMetrics:
@@ -66,6 +69,12 @@ class Snapshooter:
         self._settings = settings
         self._metrics = metrics
         self.trouble = "not begun"
+        self.moved_s = time.monotonic()
+
+    def live(self) -> tuple[bool, dict[str, Any]]:
+        """Whether it goes on, for /livez: waiting for Kafka does, being stuck in a picture does not."""
+        still_s = time.monotonic() - self.moved_s
+        return still_s < STUCK_S, {"seconds_without_progress": round(still_s, 1)}
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; where Kafka fails it begins anew after a second."""
@@ -76,6 +85,7 @@ class Snapshooter:
                 self._consume(stop)
             except (KafkaError, OSError) as error:
                 self._metrics.errors.inc()
+                self.moved_s = time.monotonic()
                 trouble = (
                     f"Kafka at {self._settings.kafka.bootstrap_servers}: {error or type(error).__name__}"
                 )
@@ -92,6 +102,7 @@ class Snapshooter:
             stack.callback(producer.close, timeout=5)
             finder = stack.enter_context(closing(FrameFinder(self._settings)))
             while not stop.is_set():
+                self.moved_s = time.monotonic()
                 polled = consumer.poll(timeout_ms=500, max_records=BATCH)
                 self.trouble = ""
                 for records in polled.values():
@@ -103,6 +114,7 @@ class Snapshooter:
         sent = []
         topic = self._settings.topics.name("snapshots")
         for record in records:
+            self.moved_s = time.monotonic()
             event = _abnormal(record.value)
             if event is None:
                 continue
@@ -122,6 +134,7 @@ class Snapshooter:
             self._metrics.kept.inc()
             self._metrics.bytes.inc(len(data))
         for one in sent:
+            self.moved_s = time.monotonic()
             one.get(timeout=60)
 
     def _picture(self, finder: FrameFinder, record: Any, event: CellAbnormal) -> bytes | None:
@@ -204,9 +217,7 @@ def run_snapshots(settings: Settings, stop: threading.Event, host: str, port: in
 
     with ExitStack() as stack:
         if port is not None:
-            status = StatusServer(
-                registry, lambda: (True, {}), ready, host=host, port=port, port_key="--port"
-            )
+            status = StatusServer(registry, worker.live, ready, host=host, port=port, port_key="--port")
             status.start()
             stack.callback(status.close)
             log.info("metrics at %s/metrics", status.url)
@@ -214,18 +225,20 @@ def run_snapshots(settings: Settings, stop: threading.Event, host: str, port: in
     return 0
 
 
-def snapshot_of(settings: Settings, name: str, silent_s: float = 30.0) -> bytes:
-    """The JPEG of this name. Raises SourceError where there is none, BrokerError where Kafka fails."""
+def snapshot_of(settings: Settings, name: str, silent_s: float = SILENT_S) -> bytes:
+    """The JPEG of this name. Raises SourceError where there is none, BrokerError where Kafka fails.
+
+    It looks where the camera's key belongs first, and from the newest back: most that are asked for were just made.
+    """
     parts = name.split("/")
     if len(parts) != 5:
         raise SourceError(f"{name!r} is no snapshot's name, which is CAMERA/RUN/SEQUENCE/TRACK/REASON")
-    for record in read_topic(
-        settings,
-        settings.topics.name("snapshots"),
-        client_id="streamcount-snapshots-get",
-        silent_s=silent_s,
+    topic = settings.topics.name("snapshots")
+    wanted = name.encode()
+    for record in read_backwards(
+        settings, topic, parts[0].encode(), client_id="streamcount-snapshots-get", silent_s=silent_s
     ):
-        if header_map(record.headers).get("ce_id") == name:
+        if ("ce_id", wanted) in (record.headers or ()):
             return bytes(record.value)
     raise SourceError(
         f"there is no snapshot {name}: `streamcount snapshots run` has not come to it, its frame was gone, or it "

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from streamcount.types import AlertCleared, AlertRaised, AnyEvent, CellDivided, CountsUpdated, WindowClosed
+from streamcount.types import (
+    AlertAcknowledged,
+    AlertCleared,
+    AlertRaised,
+    AnyEvent,
+    CellDivided,
+    CountsUpdated,
+    WindowClosed,
+)
 from streamcount.types.events import CellEvent
 from streamcount.wire.cloudevents import encode_event
 
@@ -230,7 +238,7 @@ def rows_of(events: Iterable[AnyEvent]) -> dict[Table, list[Row]]:
                 )
                 for f in event.figures
             )
-        elif isinstance(event, AlertRaised | AlertCleared):
+        elif isinstance(event, AlertRaised | AlertCleared | AlertAcknowledged):
             rows[ALERTS].append(_alert_row(event, message_id, where))
         elif isinstance(event, CellDivided):
             rows[DAUGHTERS].extend(
@@ -268,10 +276,12 @@ def _window_row(event: WindowClosed, message_id: str, where: Row) -> Row:
     )
 
 
-def _alert_row(event: AlertRaised | AlertCleared, message_id: str, where: Row) -> Row:
+def _alert_row(event: AlertRaised | AlertCleared | AlertAcknowledged, message_id: str, where: Row) -> Row:
     begin = (message_id, *where, event.decided_at_ns, event.kind, event.rule)
     if isinstance(event, AlertCleared):
         return (*begin, "", event.reason, "", None, None, 0, event.raised_at_ns)
+    if isinstance(event, AlertAcknowledged):
+        return (*begin, "", f"{event.who}: {event.remark}", "", None, None, 0, event.raised_at_ns)
     numbers = (event.figure, event.value, event.limit, event.since_ns, event.decided_at_ns)
     return (*begin, event.severity, event.reason, *numbers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from streamcount.alerts import (
     spans,
 )
 from streamcount.errors import ConfigurationError
-from streamcount.types import Figure, WindowClosed
+from streamcount.types import AlertAcknowledged, Figure, WindowClosed
 from streamcount.types.figures import FIGURES, PLACES_ONLY, WINDOW_FIGURES
 from streamcount.wire import arrays
 
@@ -310,6 +311,66 @@ def test_good_rules_pass_and_every_figure_may_be_watched():
     }
     check_rules({**rules, "silent": SilentRule()}, {"w"}, {"left"})
     check_rules({"silent": SilentRule(), "late": LatencyRule()}, set(), set())
+
+
+@pytest.mark.parametrize("over", [2, 3, 4, 5, 12])
+@pytest.mark.parametrize("overlapping", [1, 2])
+def test_a_jump_that_must_last_longer_than_a_step_is_refused_and_what_passes_can_be_reached(
+    over, overlapping
+):
+    length_s, every_s = 10, 10 / overlapping
+    longest_s = length_s + over // 2 * every_s
+    windows = {"w": (length_s, every_s)}
+
+    def rule(for_s):
+        return {"r": JumpRule(figure="cells", factor=1.5, over=over, first=2, for_s=for_s)}
+
+    with pytest.raises(
+        ConfigurationError, match=rf"alerts.r.for_s = .* lower for_s to {longest_s:g}.*raise over"
+    ):
+        check_rules(rule(longest_s + 1), windows, set())
+    check_rules(rule(longest_s), windows, set())
+    values = [10] * over + [100] * over
+    bounds = [
+        {"window_start_ns": round(i * every_s * S), "window_end_ns": round((i * every_s + length_s) * S)}
+        for i in range(len(values))
+    ]
+    film = [window(i, value, **bounds[i]) for i, value in enumerate(values)]
+    assert [kind for _, kind, _ in told(film, rule(longest_s + 1))] == []
+    # An odd number of windows has one median, an even one two whose mean a factor of 1.5 still exceeds.
+    assert [kind for _, kind, _ in told(film, rule(longest_s))][:1] == [RAISED]
+
+
+def test_no_number_of_windows_may_be_enough_for_a_jump_that_lasts():
+    rule = {"r": JumpRule(figure="cells", factor=2, for_s=86_400)}
+    with pytest.raises(ConfigurationError, match=r"lower for_s to 70 or less$"):
+        check_rules(rule, {"w": (10, 10)}, set())
+
+
+def acknowledged(raised, who, remark, at_ns=5):
+    common = {name: getattr(raised, name) for name in raised.__struct_fields__[:5]}
+    return AlertAcknowledged(
+        **common,
+        rule=raised.rule,
+        raised_at_ns=raised.decided_at_ns,
+        who=who,
+        remark=remark,
+        acknowledged_at_ns=at_ns,
+    )
+
+
+def test_who_acknowledged_is_told_with_the_alert_once_and_ends_nothing():
+    rules = {"many": LimitRule(figure="cells", above=1)}
+    state, [raised] = evaluate(AlertsState(), window(0, 2), rules)
+    seen = [acknowledged(raised, "ann", "on it"), acknowledged(raised, "ben", "")]
+    again = acknowledged(raised, "ann", "on it", at_ns=9)
+    assert again.message_id == seen[0].message_id != seen[1].message_id
+    (span,) = spans([seen[0], raised, seen[1], again])
+    assert (span.raised, span.cleared, span.acknowledged) == (raised, None, tuple(seen))
+    _, [cleared] = evaluate(state, window(1, 0), rules)
+    other = msgspec.structs.replace(seen[0], raised_at_ns=7)
+    (span,) = spans([raised, other, cleared])
+    assert (span.cleared, span.acknowledged) == (cleared, ())
 
 
 def test_a_rule_for_groups_judges_them_alone_and_any_other_cameras_alone():

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streamcount.alerts import spans
+from streamcount.cli.alerts import with_acknowledgements
 from streamcount.sinks.store.jsonl import JsonLinesSink
 from streamcount.sinks.store.sqlite import SqliteSink
 from streamcount.types import Figure, WindowClosed
@@ -192,6 +194,15 @@ def test_the_list_from_a_store(streamcount, tmp_path):
     _, out, _ = streamcount("alerts", "list", "--store", store, "--rule", "crowded")
     assert "dirty" not in out
     assert "2026-01-31" in out
+
+
+def test_the_list_of_a_topic_says_who_has_seen_each():
+    answer = with_acknowledgements(spans(every_kind()))
+    told = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    assert [(one["rule"], one["acknowledged"]) for one in told] == [
+        ("crowded", "ann: I dilute it"),
+        ("dirty", ""),
+    ]
 
 
 def test_without_a_rule_that_goes_by_the_clock_there_is_nothing_to_run(streamcount, config):

@@ -18,7 +18,7 @@ from streamcount.errors import ConfigurationError
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.camera import Picture
 from streamcount.service.dashboard.feed import Feed
-from streamcount.service.dashboard.guard import TOKEN_VARIABLE, Guard, token_for
+from streamcount.service.dashboard.guard import TOKEN_VARIABLE, Guard, made_token, token_for
 from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.service.dashboard.pictures import ScaledPictures, scaled_jpeg
 from streamcount.types import AlertRaised, CountsUpdated, FrameMetadata, FramesMissing
@@ -220,6 +220,15 @@ def test_beyond_loopback_there_must_be_a_token() -> None:
     with pytest.raises(ConfigurationError, match="longer"):
         token_for("127.0.0.1", {TOKEN_VARIABLE: "short"})
     assert token_for("0.0.0.0", {TOKEN_VARIABLE: TOKEN}) == TOKEN
+
+
+def test_a_token_is_made_where_none_is_set_and_only_there() -> None:
+    environment = {TOKEN_VARIABLE: " "}
+    made = made_token(environment)
+    assert token_for("0.0.0.0", environment) == made
+    assert made_token(environment) == ""
+    assert made_token({TOKEN_VARIABLE: TOKEN}) == ""
+    assert made != made_token({})
 
 
 def test_sixteen_bits_are_spread_over_eight() -> None:

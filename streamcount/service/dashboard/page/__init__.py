@@ -8,9 +8,14 @@ from fastapi import FastAPI, Path, Query
 from nicegui import ui
 
 from streamcount.service.dashboard.api import LONGEST, NAME, Dashboard
+from streamcount.service.dashboard.api_alerts import AlertId
+from streamcount.service.dashboard.api_letters import MOST_PARTITION
+from streamcount.service.dashboard.page.alert import alert_page
+from streamcount.service.dashboard.page.alerts import alerts
 from streamcount.service.dashboard.page.camera import camera_page
 from streamcount.service.dashboard.page.correct import correct_page
-from streamcount.service.dashboard.page.health import alerts, health
+from streamcount.service.dashboard.page.health import health
+from streamcount.service.dashboard.page.letter import letter_page
 from streamcount.service.dashboard.page.parts import ICON
 from streamcount.service.dashboard.page.setup import setup_page
 from streamcount.service.dashboard.page.wall import wall
@@ -18,6 +23,9 @@ from streamcount.service.dashboard.page.wall import wall
 # A browser that was away for so long finds its page as it was; later it loads it anew by itself.
 RECONNECT_S = 15.0
 HISTORY = 100
+
+PartitionQuery = Annotated[int, Query(ge=0, le=MOST_PARTITION)]
+OffsetQuery = Annotated[int, Query(ge=0, le=LONGEST)]
 
 
 def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
@@ -42,6 +50,14 @@ def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
     @ui.page("/alerts")
     def all_alerts() -> None:
         alerts(dashboard)
+
+    @ui.page("/alert")
+    def one_alert(alert: AlertId) -> None:
+        alert_page(dashboard, alert)
+
+    @ui.page("/dead-letter")
+    async def one_letter(partition: PartitionQuery, offset: OffsetQuery) -> None:
+        await letter_page(dashboard, partition, offset)
 
     @ui.page("/health")
     def all_health() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from html import escape
@@ -41,6 +41,17 @@ class Cell(str):
     def __new__(cls, text: object, style: str = "") -> Cell:
         made = super().__new__(cls, text)
         made.style = style
+        return made
+
+
+class Link(Cell):
+    """A table's entry that leads to another page of ours."""
+
+    href = ""
+
+    def __new__(cls, text: object, href: str) -> Link:
+        made = str.__new__(cls, text)
+        made.href = href
         return made
 
 
@@ -111,7 +122,7 @@ def table_html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[obj
         for name, number in zip(columns, numbers, strict=True)
     )
     body = "".join(
-        "<tr>" + "".join(f'<td class="{_style(entry)}">{escape(str(entry))}</td>' for entry in row) + "</tr>"
+        "<tr>" + "".join(f'<td class="{_style(entry)}">{_entry(entry)}</td>' for entry in row) + "</tr>"
         for row in rows
     )
     label = escape(caption, quote=True)
@@ -138,6 +149,12 @@ def classes_html(counts: Mapping[str, int], styles: dict[str, tuple[str, int]]) 
         f'<span class="key">{key_svg(*styles.get(name, ("#56b4e9", 0)))}{escape(name)} <b>{count}</b></span>'
         for name, count in counts.items()
     )
+
+
+def action(words: str, on_click: Callable[[], Any], *, quiet: bool = False) -> ui.button:
+    """A button; quiet: not the first choice of its page."""
+    made = ui.button(words, on_click=on_click)
+    return made.props(PLAIN).classes("plain") if quiet else made.props("no-caps").classes("main")
 
 
 def panel(title: str) -> ui.html:
@@ -195,6 +212,11 @@ def set_html(element: ui.html, content: str) -> None:
     """Sends it only where it changed."""
     if element.content != content:
         element.set_content(content)
+
+
+def _entry(entry: object) -> str:
+    text = escape(str(entry))
+    return f'<a href="{escape(entry.href, quote=True)}">{text}</a>' if isinstance(entry, Link) else text
 
 
 def _style(entry: Any) -> str:

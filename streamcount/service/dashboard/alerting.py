@@ -1,0 +1,150 @@
+"""Alerts as somebody looks into one: its rule, its figures, who has seen it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from streamcount.config import Settings
+from streamcount.config.explain import to_toml
+from streamcount.errors import BrokerError, SourceError
+from streamcount.service.dashboard.api import Dashboard
+from streamcount.service.dashboard.camera import CameraLive, Place
+from streamcount.service.dashboard.pictures import scaled_jpeg
+from streamcount.service.dashboard.views import event_row
+from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, Figure
+
+LONGEST_NAME, LONGEST_REMARK = 80, 1000
+
+
+class AlertDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert.
+
+    alert: its event, with `cleared` and `acknowledged` as the list of alerts has them. rule: as this page's settings
+    have it now, TOML; "" where they have none of that name. windows: final ones that closed with the alert's frame,
+    as far as they are still kept.
+    """
+
+    alert: dict[str, Any]
+    rule: str
+    windows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An alert that is still kept. place: of its record; None where nobody knows."""
+
+    raised: AlertRaised
+    cleared: AlertCleared | None
+    acknowledged: tuple[AlertAcknowledged, ...]
+    place: Place | None
+
+
+def find_alert(dashboard: Dashboard, alert_id: str) -> Known | None:
+    """The alert with this id, if it is still kept."""
+    camera_id = alert_id.partition("/")[0]
+    return dashboard.model.look(camera_id, lambda camera: _found(camera, alert_id))
+
+
+def _found(camera: CameraLive, alert_id: str) -> Known | None:
+    kept: list[tuple[AlertRaised, AlertCleared | None]] = [
+        (one, None) for one in camera.active_alerts.values()
+    ]
+    kept += [(past.raised, past.cleared) for past in reversed(camera.past_alerts)]
+    for raised, cleared in kept:
+        if raised.event_id == alert_id:
+            seen = tuple(camera.acknowledged_of(raised))
+            return Known(raised, cleared, seen, camera.alert_places.get(alert_id))
+    return None
+
+
+def detail(dashboard: Dashboard, known: Known) -> AlertDetail:
+    """All that is known of an alert, but for its picture."""
+    raised = known.raised
+    windows = dashboard.model.look(
+        raised.camera_id,
+        lambda camera: [
+            event_row(one)
+            for one in camera.windows
+            if (one.run_id, one.sequence) == (raised.run_id, raised.sequence)
+        ],
+    )
+    row = {**event_row(raised), "acknowledged": [event_row(one) for one in known.acknowledged]}
+    if known.cleared is not None:
+        row["cleared"] = event_row(known.cleared)
+    return AlertDetail(alert=row, rule=rule_toml(dashboard.settings, raised.rule), windows=windows or [])
+
+
+def figures_at(dashboard: Dashboard, known: Known) -> list[tuple[str, Figure]]:
+    """(window, figure) of the windows that closed with the alert's frame."""
+    raised = known.raised
+    found = dashboard.model.look(
+        raised.camera_id,
+        lambda camera: [
+            (one.window, figure)
+            for one in camera.windows
+            if (one.run_id, one.sequence) == (raised.run_id, raised.sequence)
+            for figure in one.figures
+        ],
+    )
+    return found or []
+
+
+def rule_toml(settings: Settings, name: str) -> str:
+    """The rule as one writes it in streamcount.toml; "" where there is none of that name."""
+    rule = settings.alerts.get(name)
+    if rule is None:
+        return ""
+    fields = type(rule).model_fields
+    told = [one for one in fields if one == "kind" or one in rule.model_fields_set]
+    told.sort(key=lambda one: one != "kind")
+    lines = [f"{fields[one].alias or one} = {to_toml(getattr(rule, one))}" for one in told]
+    return "\n".join([f"[alerts.{name}]", *lines]) + "\n"
+
+
+def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
+    """JPEG of the frame at which the alert was raised.
+
+    Raises SourceError where it is no longer in Kafka, FrameError where it cannot be decoded, BrokerError where Kafka
+    fails.
+    """
+    raised = known.raised
+    kept = dashboard.model.look(
+        raised.camera_id, lambda camera: camera.picture(raised.run_id, raised.sequence)
+    )
+    if kept is not None:
+        return dashboard.pictures.jpeg(raised.camera_id, kept, width_px)
+    frame = None if known.place is None else dashboard.on_demand.frame_of(raised, known.place)
+    if frame is None:
+        raise SourceError(f"frame {raised.sequence} of run {raised.run_id} is no longer in Kafka")
+    return scaled_jpeg(frame.image, width_px)
+
+
+def acknowledge(dashboard: Dashboard, known: Known, who: str, remark: str) -> AlertAcknowledged:
+    """Tells Kafka that somebody has seen the alert; what was said already is not said again.
+
+    Raises BrokerError where Kafka does not take it.
+    """
+    raised = known.raised
+    said = AlertAcknowledged(
+        camera_id=raised.camera_id,
+        run_id=raised.run_id,
+        sequence=raised.sequence,
+        happened_at_ns=raised.happened_at_ns,
+        decided_at_ns=raised.decided_at_ns,
+        rule=raised.rule,
+        raised_at_ns=raised.decided_at_ns,
+        who=who,
+        remark=remark,
+        acknowledged_at_ns=time.time_ns(),
+    )
+    before = next((one for one in known.acknowledged if one.message_id == said.message_id), None)
+    if before is not None:
+        return before
+    if known.place is None:
+        raise BrokerError("nobody knows where this alert lies in Kafka")
+    dashboard.on_demand.tell(said, known.place.partition)
+    return said

@@ -1,0 +1,162 @@
+"""One alert: why it was raised, the picture of the moment, its rule and figures, and who has seen it."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from html import escape
+from urllib.parse import quote, unquote
+
+from nicegui import context, ui
+
+from streamcount.errors import BrokerError, FrameError, SourceError
+from streamcount.service.dashboard.alerting import (
+    LONGEST_NAME,
+    LONGEST_REMARK,
+    Known,
+    acknowledge,
+    figures_at,
+    find_alert,
+    picture_of,
+    rule_toml,
+)
+from streamcount.service.dashboard.api import Dashboard
+from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.parts import Link, number
+
+WIDTH_PX = 960
+WHO_COOKIE = "streamcount_who"
+NO_RULE = "No rule of this name is set here now; it was when the alert was raised."
+NO_FIGURES = "No window that closed with its frame is still kept here; a store (streamcount sink) keeps them."
+
+
+class AlertPage:
+    """The page of one alert in one browser."""
+
+    def __init__(self, dashboard: Dashboard, alert_id: str, known: Known) -> None:
+        self._dashboard = dashboard
+        self._alert_id = alert_id
+        with ui.element("div").classes("two"):
+            with ui.element("div").classes("column-of"):
+                self._facts = parts.panel("What was told")
+                self._build_picture(known)
+            with ui.element("div").classes("column-of"):
+                self._build_seen()
+                with ui.element("section").classes("panel"):
+                    ui.html("<h2>Rule, as it is set here now</h2>", sanitize=False)
+                    rule = rule_toml(dashboard.settings, known.raised.rule)
+                    text = (
+                        f'<pre class="rule">{escape(rule)}</pre>'
+                        if rule
+                        else f'<p class="soft">{NO_RULE}</p>'
+                    )
+                    ui.html(text, sanitize=False).classes("scroll").props("tabindex=0")
+                self._figures = parts.panel("Figures at that time")
+        self.look()
+        ui.timer(1.0, self.look)
+        ui.timer(0.1, self._load_picture, once=True)
+
+    def _build_picture(self, known: Known) -> None:
+        raised = known.raised
+        with ui.element("section").classes("panel"):
+            ui.html("<h2>Picture of the moment</h2>", sanitize=False)
+            ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
+            self._picture = ui.html('<p class="soft">Looking for it in Kafka …</p>', sanitize=False)
+            self._picture.props("aria-live=polite")
+
+    def _build_seen(self) -> None:
+        request = context.client.request
+        who = request.cookies.get(WHO_COOKIE, "") if request is not None else ""
+        with ui.element("section").classes("panel"):
+            ui.html("<h2>Seen by</h2>", sanitize=False)
+            self._seen = ui.html(sanitize=False).classes("scroll").props("tabindex=0")
+            self._who = ui.input("Your name", value=unquote(who)[:LONGEST_NAME]).props(
+                f"maxlength={LONGEST_NAME}"
+            )
+            self._remark = ui.textarea("Remark").props(f"maxlength={LONGEST_REMARK} autogrow rows=2")
+            self._button = parts.action("Acknowledge", self._acknowledge)
+            self._answer = ui.label().props("role=status")
+            ui.label("It changes nothing of the alert, and cannot be taken back.").classes("soft")
+
+    def look(self) -> None:
+        """Shows the alert as it is now."""
+        known = find_alert(self._dashboard, self._alert_id)
+        if known is None:
+            # It is older than what is kept by now; what is shown was true.
+            return
+        raised, cleared = known.raised, known.cleared
+        state = (
+            "active" if cleared is None else f"cleared {parts.clock(cleared.decided_at_ns)}: {cleared.reason}"
+        )
+        rows: list[list[object]] = [
+            ["camera", Link(raised.camera_id, f"/camera/{quote(raised.camera_id)}")],
+            ["rule", raised.rule],
+            ["severity", raised.severity],
+            ["why", raised.reason],
+            ["raised", parts.clock(raised.decided_at_ns)],
+            ["broken since", parts.clock(raised.since_ns) if raised.since_ns else "–"],
+            ["figure", raised.figure or "–"],
+            ["value", "–" if raised.value is None else f"{raised.value:.6g}"],
+            ["limit", "–" if raised.limit is None else f"{raised.limit:.6g}"],
+            ["state", state],
+        ]
+        parts.set_html(self._facts, parts.table_html("What was told", ("what", "told"), rows, ""))
+        remarks = [[parts.clock(one.acknowledged_at_ns), one.who, one.remark] for one in known.acknowledged]
+        table = parts.table_html("Seen by", ("when", "who", "remark"), remarks, "Nobody has said so yet.")
+        parts.set_html(self._seen, table)
+        self._show_figures(known)
+
+    def _show_figures(self, known: Known) -> None:
+        rows: list[list[object]] = []
+        for window, figure in figures_at(self._dashboard, known):
+            sure = figure.low is not None and figure.high is not None
+            interval = f"{figure.low:.4g} – {figure.high:.4g}" if sure else ""
+            value = number(f"{figure.value:.4g}")
+            rows.append([window, figure.name, figure.class_name, figure.zone, value, interval, figure.unit])
+        columns = ("window", "figure", "class", "zone", "value", "interval", "unit")
+        parts.set_html(self._figures, parts.table_html("Figures", columns, rows, NO_FIGURES))
+
+    async def _load_picture(self) -> None:
+        known = find_alert(self._dashboard, self._alert_id)
+        if known is None:
+            return
+        try:
+            data = await asyncio.to_thread(picture_of, self._dashboard, known, WIDTH_PX)
+        except (FrameError, SourceError, BrokerError) as error:
+            self._picture.set_content(f'<p class="soft">There is no picture: {escape(str(error))}.</p>')
+            return
+        words = f"Frame {known.raised.sequence} of {known.raised.camera_id}, at which the alert was raised"
+        source = f"data:image/jpeg;base64,{b64encode(data).decode()}"
+        self._picture.set_content(f'<img class="still" alt="{escape(words, quote=True)}" src="{source}">')
+
+    async def _acknowledge(self) -> None:
+        who, remark = (self._who.value or "").strip(), (self._remark.value or "").strip()
+        known = find_alert(self._dashboard, self._alert_id)
+        if not who or known is None:
+            self._answer.set_text("Give your name first." if known else "This alert is no longer kept here.")
+            return
+        self._button.disable()
+        try:
+            said = await asyncio.to_thread(
+                acknowledge, self._dashboard, known, who[:LONGEST_NAME], remark[:LONGEST_REMARK]
+            )
+            self._answer.set_text(f"Kept, {parts.clock(said.acknowledged_at_ns)}.")
+            self._remark.set_value("")
+            kept = f"{WHO_COOKIE}={quote(who)};path=/;max-age=31536000;samesite=strict"
+            ui.run_javascript(f'document.cookie = "{kept}"')
+        except BrokerError as error:
+            self._answer.set_text(f"It was not kept: {error}")
+        finally:
+            self._button.enable()
+
+
+def alert_page(dashboard: Dashboard, alert_id: str) -> None:
+    """Builds the page for one browser."""
+    known = find_alert(dashboard, alert_id)
+    title = "Alert" if known is None else f"Alert {known.raised.rule} on {known.raised.camera_id}"
+    with parts.framed(dashboard, title, "/alerts"):
+        if known is None:
+            ui.label("There is no such alert, or it is no longer kept here.")
+            ui.link("All alerts", "/alerts")
+        else:
+            AlertPage(dashboard, alert_id, known)

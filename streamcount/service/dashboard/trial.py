@@ -1,0 +1,120 @@
+"""What a rule would have told of a past run, for the page: windows come from Kafka or a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from streamcount.alerts import (
+    JumpRule,
+    LimitRule,
+    judged_figures,
+    rule_over_windows,
+    trial_summary,
+    would_have_told,
+)
+from streamcount.config import Settings
+from streamcount.config.load import parse_rule
+from streamcount.errors import ConfigurationError
+from streamcount.service.alerts.past import stored_windows, topic_windows
+from streamcount.service.dashboard.views import rfc3339
+from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.types import WindowClosed
+
+TOPIC = "topic"
+STORE = "store:"
+LONGEST_RULE = 10_000
+# What a browser draws without pause; beyond it every second, every third and so on is left out of the drawing alone.
+MOST_POINTS = 2000
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """The figure that the rule watches, in one window. at: the window's end. low, high: its interval."""
+
+    at: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that the rule would have raised. cleared_at: null where it would still last."""
+
+    camera_id: str
+    raised_at: str
+    cleared_at: str | None
+    value: float | None
+    limit: float | None
+    reason: str
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """limit: a fixed one; null where it follows the figure. figures: by camera, at most `MOST_POINTS` of each."""
+
+    rule: str
+    summary: list[str]
+    alerts: list[Told]
+    figure: str
+    unit: str
+    limit: float | None
+    figures: dict[str, list[Point]]
+
+
+def sources(settings: Settings) -> dict[str, str]:
+    """What windows may be taken from, by the word for it: the topic, and each SQLite store of [sinks]."""
+    found = {TOPIC: f"Kafka, topic {settings.topics.name('windows')}"}
+    for name, sink in settings.sinks.items():
+        if isinstance(sink, SqliteConfig):
+            found[f"{STORE}{name}"] = f"store {name} ({sink.path})"
+    return found
+
+
+def try_rule(settings: Settings, text: str, source: str, camera: str, run: str) -> Trial:
+    """Judges past windows by a rule, TOML; nothing is sent and nothing kept. camera, run: only these; "" for all.
+
+    Raises ConfigurationError naming what is wrong with the rule, SourceError where there are no such windows,
+    BrokerError and SinkError where Kafka or the store cannot be read.
+    """
+    if len(text) > LONGEST_RULE:
+        raise ConfigurationError(f"the rule is longer than {LONGEST_RULE} characters")
+    name, rules = parse_rule(text, settings.alerts)
+    rule = rule_over_windows(name, rules)
+    windows = _windows(settings, source, camera, run)
+    told = would_have_told(name, rules, windows)
+    cameras = sorted({one.camera_id for one in windows})
+    return Trial(
+        rule=name,
+        summary=list(trial_summary(name, rule, windows, told)),
+        alerts=[
+            Told(
+                camera_id=one.raised.camera_id,
+                raised_at=rfc3339(one.raised.decided_at_ns),
+                cleared_at=None if one.cleared is None else rfc3339(one.cleared.decided_at_ns),
+                value=one.raised.value,
+                limit=one.raised.limit,
+                reason=one.raised.reason,
+            )
+            for one in told
+        ],
+        figure=rule.figure,
+        unit=next((one.unit for _, one in judged_figures(rule, windows, cameras[0]) if one.unit), ""),
+        limit=rule.limit if isinstance(rule, LimitRule) else None,
+        figures={one: list(_points(rule, windows, one)) for one in cameras},
+    )
+
+
+def _windows(settings: Settings, source: str, camera: str, run: str) -> tuple[WindowClosed, ...]:
+    if source == TOPIC:
+        return topic_windows(settings, run, camera)
+    sink = settings.sinks.get(source.removeprefix(STORE)) if source.startswith(STORE) else None
+    if not isinstance(sink, SqliteConfig):
+        raise ConfigurationError(f"source {source!r} is not known; there are: {', '.join(sources(settings))}")
+    return stored_windows(sink.path, run, camera)
+
+
+def _points(rule: LimitRule | JumpRule, windows: tuple[WindowClosed, ...], camera: str) -> Iterator[Point]:
+    found = list(judged_figures(rule, windows, camera))
+    for closed, figure in found[:: -(-len(found) // MOST_POINTS) or 1]:
+        at = rfc3339(closed.window_end_ns)
+        yield Point(at=at, value=figure.value, low=figure.low, high=figure.high)
