@@ -73,7 +73,8 @@ class _Model(NamedTuple):
 
 
 def doubling_time(series: Series, level: float = LEVEL) -> Growth | None:
-    """The growth of counts, None of fewer than 8 points or of hardly any cells.
+    """The growth of counts, None of fewer than 8 points, of hardly any cells, or of counts that leap so that no
+    growth can be fitted.
 
     series: in order of time; more than 48 points are summed. level: of both intervals. Raises ValueError.
     """
@@ -90,7 +91,10 @@ def doubling_time(series: Series, level: float = LEVEL) -> Growth | None:
     points = _Points(few.times_h[kept], few.counts[kept], few.frames[kept])
     if len(points.counts) < FEWEST_POINTS or (points.counts > 0).mean() < 0.5:
         return None
-    parameters, error = _fitted(points)
+    try:
+        parameters, error = _fitted(points)
+    except np.linalg.LinAlgError:
+        return None  # Counts without order leave nothing to be inverted; the frame still counts.
     off = float(ndtri((1 + level) / 2)) * error
     rate = Estimate(float(parameters[RATE]), float(parameters[RATE]) - off, float(parameters[RATE]) + off)
     phase_h = np.clip(parameters[[LAG, END]], points.times_h[0], points.times_h[-1])

@@ -77,3 +77,10 @@ def test_fading_growth_ends_where_it_is_half_as_fast():
     growth = doubling_time(Series(0, times_h, np.round(4000 * np.exp(rate * clock_h)), np.ones(200)))
     assert growth.doubling_time_h.value == pytest.approx(12, rel=0.02)
     assert growth.phase_ended_ns == pytest.approx(half_h * HOUR_NS, abs=2 * HOUR_NS)
+
+
+@pytest.mark.parametrize("seed", [1, 209, 516, 1202])
+def test_counts_that_leap_without_order_end_nothing(seed):
+    counts = np.round(np.abs(np.random.default_rng(seed).standard_cauchy(200)) * 1e5)
+    growth = doubling_time(Series(0, np.linspace(0, 10, 200), counts, np.ones(200)))
+    assert growth is None or np.isfinite(growth.rate_per_h).all()
