@@ -22,7 +22,9 @@ Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any]
 
 CONTEXT_LINES = 2
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"']*@")
-_SECRET = re.compile(r"^([ +-]?\s*[\w.\"-]*(?:password|secret|token)[\w\"-]*\s*=\s*).*", re.IGNORECASE)
+# A camera's address may carry its password in the query.
+_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s\"'?#]*)[?#][^\s\"']*")
+_SECRET = re.compile(r"^([^#]*?[\w.\"-]*(?:password|secret|token)[\w\"-]*\s*=\s*).*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ def shown_diff(before: str, after: str, name: str) -> str:
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), name, f"{name}, as it will be", lineterm="", n=CONTEXT_LINES
     )
-    return "\n".join(_SECRET.sub(r"\1***", _USER.sub(r"\1***@", line)) for line in lines)
+    return "\n".join(_without_secrets(line) for line in lines)
+
+
+def _without_secrets(line: str) -> str:
+    return _SECRET.sub(r"\1***", _QUERY.sub(r"\1?***", _USER.sub(r"\1***@", line)))
 
 
 def save_text(path: Path, before: str | None, after: str) -> None:

@@ -24,6 +24,8 @@ def recalibrate(name: str, dataset: Dataset, output: Path, command: str) -> Bund
     where the labels' classes are not the model's or no cell is labelled.
     """
     bundle, folder = load_bundle(name), find_bundle(name)
+    if output.resolve() != folder.resolve() and output.exists() and any(output.iterdir()):
+        raise ModelError(f"{output} holds something else already; name a new folder, or the model's own.")
     if bundle.task == CROP_CLASSIFICATION:
         raise ModelError(
             f"{bundle.name} classifies crops and has no thresholds; name a model that finds cells."

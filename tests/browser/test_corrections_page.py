@@ -142,8 +142,15 @@ def test_cells_get_another_class_by_click_and_by_key(
 ) -> None:
     tell_of_a_smear(running)
     drawing = opened(page, url, running, "told")
-    page.mouse.click(*shown_at(page, drawing, 30, 30))
-    page.locator(".sketch-note", has_text="cell 0: red").wait_for()
+    chosen = page.locator(".sketch-note", has_text="cell 0: red")
+
+    def is_chosen() -> bool:
+        # A page that was just loaded may not yet listen.
+        page.mouse.click(*shown_at(page, drawing, 30, 30))
+        page.wait_for_timeout(2000)
+        return bool(chosen.count())
+
+    wait_until(is_chosen, running.service.logs)
     page.get_by_role("radio", name="2 white").click()
     page.get_by_role("button", name="It is: white").click()
     page.locator("td", has_text="cell 0 is: white").wait_for()

@@ -148,7 +148,7 @@ def test_records_outlive_ctrl_c_and_kill_and_no_process_does(tmp_path: Path) -> 
         make_topics([topic("kept")], replication_factor=1, bootstrap_servers=servers)
         produce(servers, "kept", [b"before Ctrl-C"])
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 0  # the first stop of all writes the class archive
+        assert process.wait(timeout=400) == 0  # the first stop of all writes the class archive
         assert wait_until_gone(pids) == []
 
     with foreground(tmp_path) as (process, servers, pids):

@@ -19,6 +19,8 @@ from streamcount.wire import decode_event
 CLIENT = "streamcount-alerts-past"
 # A month of one-minute windows of some six cameras; more would fill the memory.
 MOST_WINDOWS = 250_000
+# Figures so far lie in a store beside the final ones.
+MOST_STORED = 2 * MOST_WINDOWS
 _STORES = (".sqlite", ".sqlite3", ".db")
 # Far cheaper to look for than to decode what is none.
 _MARK = b"WindowClosed"
@@ -126,7 +128,8 @@ def _windows(line: bytes) -> Iterator[WindowClosed]:
 def _in_store(path: Path) -> Iterator[WindowClosed]:
     store = SqliteStore(SqliteConfig(path=path))
     try:
-        for (text,) in store.ask("SELECT json FROM events WHERE kind = 'WindowClosed'").rows:
+        newest = "SELECT json FROM events WHERE kind = 'WindowClosed' ORDER BY rowid DESC LIMIT ?"
+        for (text,) in reversed(store.ask(newest, (MOST_STORED,)).rows):
             event = decode_event(text.encode())
             if isinstance(event, WindowClosed):
                 yield event

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +104,9 @@ def rule_toml(settings: Settings, name: str) -> str:
     told = [one for one in fields if one == "kind" or one in rule.model_fields_set]
     told.sort(key=lambda one: one != "kind")
     lines = [f"{fields[one].alias or one} = {to_toml(getattr(rule, one))}" for one in told]
-    return "\n".join([f"[alerts.{name}]", *lines]) + "\n"
+    # A name may have a dot, which would be a table of its own; a string of JSON is one of TOML.
+    head = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return "\n".join([f"[alerts.{head}]", *lines]) + "\n"
 
 
 def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:

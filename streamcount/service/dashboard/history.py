@@ -179,18 +179,28 @@ def _steps(
     )
 
 
+def _last_words(windows: list[WindowClosed]) -> list[WindowClosed]:
+    """The final word on each window, else the figures so far.
+
+    Of a window in which a run or the settings changed there are several, one for each part.
+    """
+    final = {one.event_id: one for one in windows if one.final}
+    closed = {(one.window, one.window_start_ns, one.run_id) for one in final.values()}
+    so_far = {(one.window, one.window_start_ns, one.run_id): one for one in windows if not one.final}
+    return [*final.values(), *(one for key, one in so_far.items() if key not in closed)]
+
+
 def _figure_rows(
     camera_id: str, windows: list[WindowClosed], span: Span, name: str | None, window: str | None
 ) -> tuple[tuple[Any, ...], ...]:
-    # The final word on a window comes after the figures so far; both are held.
-    last = {(one.window, one.window_start_ns): one for one in sorted(windows, key=lambda one: one.final)}
+    last = _last_words(windows)
     rows = [
         (
             camera_id, one.window, one.window_start_ns, one.window_end_ns, figure.name, figure.zone,
             figure.class_name, figure.value, figure.low, figure.high, figure.unit, int(one.final), int(one.complete),
             ",".join(one.reasons),
         )
-        for one in last.values()
+        for one in last
         if span.from_ns <= one.window_start_ns < span.to_ns and window in (None, one.window)
         for figure in one.figures
         if name in (None, figure.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import msgspec
@@ -25,6 +26,8 @@ from streamcount.types import WindowClosed
 TOPIC = "topic"
 STORE = "store:"
 LONGEST_RULE = 10_000
+# A year of windows in memory once is enough.
+_ONE = threading.Lock()
 # What a browser draws without pause; beyond it every second, every third and so on is left out of the drawing alone.
 MOST_POINTS = 2000
 
@@ -80,7 +83,8 @@ def try_rule(settings: Settings, text: str, source: str, camera: str, run: str) 
         raise ConfigurationError(f"the rule is longer than {LONGEST_RULE} characters")
     name, rules = parse_rule(text, settings.alerts)
     rule = rule_over_windows(name, rules)
-    windows = _windows(settings, source, camera, run)
+    with _ONE:
+        windows = _windows(settings, source, camera, run)
     told = would_have_told(name, rules, windows)
     cameras = sorted({one.camera_id for one in windows})
     return Trial(

@@ -62,6 +62,10 @@ def write_corrected(folder: Path, output: Path, choice: CorrectedChoice | None =
             "cell of this frame is right` on the page once it is so."
         )
     class_names = _common_classes(checked)
+    for savings in checked:
+        _bytes_of(
+            kept, savings[0]
+        )  # Before anything is written: half a set would be in the way of the next try.
     rows, cells = [], 0
     for savings in _by_time(checked):
         found = labelled_by(savings)
@@ -100,17 +104,21 @@ def _common_classes(frames: Sequence[tuple[Saving, ...]]) -> tuple[str, ...]:
     return next(iter(known))
 
 
-def _write_image(kept: CorrectionsFolder, saving: Saving, target: Path) -> None:
-    """The pixels that the worker saw, as PNG: a reader of the JPEG itself might turn it as its camera was held."""
-    source, frame = kept.image_of(saving.frame), saving.frame
+def _bytes_of(kept: CorrectionsFolder, saving: Saving) -> bytes:
+    """The frame as its camera sent it. Raises CorrectionError where it is damaged or gone."""
+    source, remedy = kept.image_of(saving.frame), "take it from a copy, or remove it and its savings."
     try:
         data = source.read_bytes()
     except OSError as error:
-        raise CorrectionError(f"{source} cannot be read ({error.strerror or error}).") from error
-    if sha256(data).hexdigest() != frame.frame_sha256:
-        raise CorrectionError(
-            f"{source} is not what was saved; take it from a copy, or remove it and its savings."
-        )
+        raise CorrectionError(f"{source} cannot be read ({error.strerror or error}); {remedy}") from error
+    if sha256(data).hexdigest() != saving.frame.frame_sha256:
+        raise CorrectionError(f"{source} is not what was saved; {remedy}")
+    return data
+
+
+def _write_image(kept: CorrectionsFolder, saving: Saving, target: Path) -> None:
+    """The pixels that the worker saw, as PNG: a reader of the JPEG itself might turn it as its camera was held."""
+    data, frame = _bytes_of(kept, saving), saving.frame
     write_picture(target, decode_image(data, frame.content_type, frame.width_px * frame.height_px))
 
 

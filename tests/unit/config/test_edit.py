@@ -103,6 +103,16 @@ def test_the_diff_shows_what_changes_and_no_password() -> None:
     assert shown_diff(before, before, "x") == ""
 
 
+def test_the_diff_shows_no_password_of_a_query_or_of_a_table_in_a_line() -> None:
+    before = (
+        '[cameras.a]\nsource = {kind = "video", location = "rtsp://10.0.0.1/cam?user=admin&password=hidden"}\n'
+        '[sinks]\nmail = {kind = "smtp", token = "hidden"}\n'
+    )
+    diff = shown_diff(before, edited(before, [Change(("cameras", "a", "pixel_size_um"), 0.5)]), "x")
+    assert "rtsp://10.0.0.1/cam?***" in diff
+    assert "hidden" not in diff
+
+
 def test_a_file_is_replaced_whole_and_only_as_it_was_read(tmp_path: Path) -> None:
     path = tmp_path / "streamcount.toml"
     assert text_of(path) is None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra dashboard")
@@ -17,7 +18,7 @@ from streamcount.config import Settings
 from streamcount.errors import SinkError
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
-from streamcount.service.dashboard.history import Counted, Database, History, Span
+from streamcount.service.dashboard.history import FIGURES, Counted, Database, History, Span
 from streamcount.service.dashboard.lives import snapshots_of
 from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
@@ -191,3 +192,14 @@ def test_what_cannot_be_answered_says_why(client: TestClient, path: str, status:
     answer = client.get(f"/api/v1{path}")
     assert answer.status_code == status
     assert answer.json()["detail"]
+
+
+def test_both_parts_of_a_window_in_which_a_run_ended_are_told() -> None:
+    model = LiveModel()
+    parts = [window(60, 7.0, final=True), msgspec.structs.replace(window(60, 2.0, final=True), run_id="next")]
+    for event in parts:
+        record = Taken("windows", 0, 0, event.camera_id.encode(), encode_event(event), [], None)
+        model.take(record, time.monotonic(), START_NS)
+    rows = History(model).figures("scope-1", ALL, "cells").answer.rows
+    value = FIGURES.index("value")
+    assert sorted(row[value] for row in rows) == [2.0, 7.0]

@@ -65,6 +65,10 @@ def test_what_cannot_be_calibrated_is_told(drawn: Dataset, tmp_path: Path) -> No
     with pytest.raises(TrainingError, match="No cell is labelled"):
         recalibrate("blood-smear", empty, tmp_path / "mine", "")
     assert not (tmp_path / "mine").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.toml").write_text("", encoding="utf-8")
+    with pytest.raises(ModelError, match="holds something else"):
+        recalibrate("blood-smear", named(drawn), tmp_path / "other", "")
 
 
 def test_the_command_writes_a_bundle_that_counts(
