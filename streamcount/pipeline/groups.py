@@ -8,7 +8,7 @@ import msgspec
 
 from streamcount.alerts import AlertRule, AlertsState, evaluate
 from streamcount.types import AnyEvent, WindowClosed
-from streamcount.windows.groups import Group, GroupState, gather
+from streamcount.windows.groups import Group, GroupState, gather, relieve
 
 
 class GroupRunState(msgspec.Struct, frozen=True):
@@ -31,7 +31,15 @@ class GroupPipeline:
 
     def step(self, state: GroupRunState, closed: WindowClosed) -> tuple[GroupRunState, tuple[AnyEvent, ...]]:
         """The state after a window, the group's windows that are final by it, and the alerts of each behind it."""
-        gathered, windows = gather(state.gathered, closed, self.group)
+        return self._judged(state, *gather(state.gathered, closed, self.group))
+
+    def relieve(self, state: GroupRunState) -> tuple[GroupRunState, tuple[AnyEvent, ...]]:
+        """As `step`, but tells the older half of what waits, as it stands, where no more can be kept."""
+        return self._judged(state, *relieve(state.gathered, self.group))
+
+    def _judged(
+        self, state: GroupRunState, gathered: GroupState, windows: tuple[WindowClosed, ...]
+    ) -> tuple[GroupRunState, tuple[AnyEvent, ...]]:
         alerts, told = state.alerts, list[AnyEvent]()
         for window in windows:
             alerts, changes = evaluate(alerts, window, self.rules)

@@ -38,6 +38,8 @@ SILENT_S = 10.0
 AHEAD = 1000
 # Longer than any one call may take, reading what is stored at a start included.
 STUCK_S = 300.0
+# Of a record's size, so much is left for its key and headers.
+RECORD_BYTES = 16_384
 
 
 class GroupMetrics:
@@ -59,13 +61,17 @@ class GroupMetrics:
 
 @dataclass
 class _Summing:
-    """One group that is ours. offsets, outbox: as in StoredGroup. changed: since it was stored."""
+    """One group that is ours. offsets, outbox: as in StoredGroup. changed: since it was stored.
+
+    newest_ms: timestamp of the last record taken in.
+    """
 
     pipeline: GroupPipeline
     state: GroupRunState
     offsets: dict[int, int] = field(default_factory=dict)
     outbox: list[Telling] = field(default_factory=list)
     changed: bool = False
+    newest_ms: int = 0
 
 
 class GroupSummer:
@@ -133,7 +139,7 @@ class GroupSummer:
         for name in names:
             pipeline = self._settings.group_pipeline(name)
             self._groups[name] = summing = _Summing(pipeline, pipeline.initial_state())
-            stored = _stored(name, found.get(name))
+            stored = _stored(name, found.get(name), groups_topic(self._settings))
             if stored is not None:
                 summing.state, summing.offsets = stored.state, dict(stored.offsets)
                 self._send(clients, name, stored.outbox)
@@ -180,13 +186,16 @@ class GroupSummer:
                 if record.offset < summing.offsets.get(record.partition, 0):
                     continue
                 summing.offsets[record.partition] = record.offset + 1
-                summing.changed = True
+                summing.changed, summing.newest_ms = True, record.timestamp
                 if closed is None:
                     continue
                 summing.state, events = summing.pipeline.step(summing.state, closed)
-                summing.outbox += [_telling(event, record.timestamp) for event in events]
-                for event in events:
-                    self._count(event)
+                self._add(summing, events)
+
+    def _add(self, summing: _Summing, events: Iterable[AnyEvent]) -> None:
+        for event in events:
+            summing.outbox.append(_telling(event, summing.newest_ms))
+            self._count(event)
 
     def _tell(self, clients: Clients, names: list[str]) -> None:
         """Stores these groups and then tells what they have to tell. Raises BrokerError after a long standstill."""
@@ -199,8 +208,27 @@ class GroupSummer:
             summing.outbox, summing.changed = [], False
 
     def _record(self, name: str) -> bytes:
-        one = self._groups[name]
-        return encode_stored(StoredGroup(one.offsets, one.state, tuple(one.outbox)))
+        """What is stored of a group. Where too much waits, the oldest of it is told first, for it must fit."""
+        one, most_bytes = self._groups[name], self._settings.topics.max_message_bytes
+        value = encode_stored(StoredGroup(one.offsets, one.state, tuple(one.outbox)))
+        # Once: what is told is still in this record, and not in the next one.
+        if len(value) > most_bytes // 2 and one.state.gathered.gathering:
+            waiting = len(one.state.gathered.gathering)
+            log.warning(
+                "group %s: %d windows wait, and their state of %d bytes outgrows half of topics.max_message_bytes; "
+                "the older half is told without the cameras that are missing. Lower groups.%s.wait_s, or raise "
+                "topics.max_message_bytes",
+                name, waiting, len(value), name,
+            )  # fmt: skip
+            one.state, events = one.pipeline.relieve(one.state)
+            self._add(one, events)
+            value = encode_stored(StoredGroup(one.offsets, one.state, tuple(one.outbox)))
+        if len(value) > most_bytes - RECORD_BYTES:
+            raise ConfigurationError(
+                f"the state of group {name} takes {len(value)} bytes, more than one record may; "
+                f"lower groups.{name}.wait_s, or raise topics.max_message_bytes (now {most_bytes})"
+            )
+        return value
 
     def _send(self, clients: Clients, name: str, outbox: Iterable[Telling]) -> None:
         prefix = self._settings.topics.prefix
@@ -225,7 +253,7 @@ class GroupSummer:
         self._metrics.up.set(0 if trouble else 1)
 
 
-def _stored(name: str, value: bytes | None) -> StoredGroup | None:
+def _stored(name: str, value: bytes | None, topic: str) -> StoredGroup | None:
     """What is stored of a group. Raises StreamcountError where it is damaged."""
     if not value:
         return None
@@ -234,7 +262,11 @@ def _stored(name: str, value: bytes | None) -> StoredGroup | None:
     except FrameError as error:
         if error.reason != OTHER_VERSION:
             # To begin anew would change results without a word.
-            raise StreamcountError(f"the stored state of group {name} is damaged: {error}") from error
+            raise StreamcountError(
+                f"the stored state of group {name} is damaged: {error}; delete the record of key {name} in {topic} "
+                "(send one of that key without a value) to begin anew; windows told before are told again under the "
+                "same ids, as far as the topic of windows reaches back"
+            ) from error
         log.warning("group %s begins anew: %s", name, error)
         return None
 

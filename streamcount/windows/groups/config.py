@@ -21,7 +21,7 @@ class GroupConfig(BaseModel):
     wait_s: float = Field(
         default=300.0,
         ge=0,
-        le=31_622_400,
+        le=86_400,
         description="how far the others go on, in event time, before a window is told without a silent camera, s",
     )
 

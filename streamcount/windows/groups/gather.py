@@ -10,12 +10,13 @@ import msgspec
 from streamcount.types import WindowClosed
 from streamcount.types.figures import DERIVED
 from streamcount.windows.groups.config import Group
-from streamcount.windows.groups.state import Gathering, GroupState, Source, Untold
+from streamcount.windows.groups.state import Gathering, GroupState, Reached, Source, Untold
 from streamcount.windows.groups.total import group_window
 
 # By name of a window, so many that were told are known one by one; before them all count as told.
 KEPT_TOLD = 512
 KEPT_RUNS = 8
+NOWHERE = Reached(-1, -1)
 
 
 def gather(
@@ -24,8 +25,10 @@ def gather(
     """The state after a window, and the group's windows that are final by it, each told once.
 
     One is final when all cameras have told up to its end; or when one of them has told up to `wait_ns` after it, and
-    then without those that are silent. What comes later is counted in none, and the next window of that name tells
-    of it. Windows that are not final, of other cameras or of groups, and repeats change nothing.
+    then without those that are silent. Only what they told since the window's first part came says how far they are:
+    before, they may have been in another time, of an older film or a wrong clock. What comes later is counted in
+    none, and the next window of that name tells of it.
+    Windows that are not final, of other cameras or of groups, and repeats change nothing.
     """
     if not closed.final or closed.members or closed.camera_id not in group.cameras:
         return state, ()
@@ -34,11 +37,13 @@ def gather(
         return state, ()
     name, camera = closed.window, closed.camera_id
     # A run that ended in a window has not told up to its end.
-    reached = {**state.reached_ns.get(name, {}), camera: min(closed.window_end_ns, closed.decided_at_ns)}
+    here = Reached(min(closed.window_end_ns, closed.decided_at_ns), state.taken + 1)
+    reached = {**state.reached.get(name, {}), camera: here}
     state = msgspec.structs.replace(
         state,
         sources={**state.sources, camera: source},
-        reached_ns={**state.reached_ns, name: reached},
+        taken=here.taken,
+        reached={**state.reached, name: reached},
     )
     state = _with_late(state, closed) if _is_told(state, closed) else _with_part(state, closed)
     return _told(state, name, group)
@@ -78,8 +83,9 @@ def _with_part(state: GroupState, closed: WindowClosed) -> GroupState:
     span = (closed.window, closed.window_start_ns, closed.window_end_ns)
     others = [one for one in state.gathering if (one.window, one.start_ns, one.end_ns) != span]
     found = [one for one in state.gathering if (one.window, one.start_ns, one.end_ns) == span]
-    parts = found[0].parts if found else ()
-    gathering = sorted((*others, Gathering(*span, (*parts, part))), key=_order)
+    before = found[0] if found else Gathering(*span, since=state.taken)
+    grown = msgspec.structs.replace(before, parts=(*before.parts, part))
+    gathering = sorted((*others, grown), key=_order)
     return msgspec.structs.replace(state, gathering=tuple(gathering))
 
 
@@ -89,11 +95,12 @@ def _order(one: Gathering) -> tuple[int, str]:
 
 def _told(state: GroupState, name: str, group: Group) -> tuple[GroupState, tuple[WindowClosed, ...]]:
     """Tells what is final of the windows of this name."""
-    reached = [state.reached_ns.get(name, {}).get(camera, -1) for camera in group.cameras]
-    slowest_ns, farthest_ns = min(reached), max(reached)
+    reached = [state.reached.get(name, {}).get(camera, NOWHERE) for camera in group.cameras]
     events: list[WindowClosed] = []
     kept: list[Gathering] = []
     for one in state.gathering:
+        since_ns = [each.at_ns if each.taken >= one.since else NOWHERE.at_ns for each in reached]
+        slowest_ns, farthest_ns = min(since_ns), max(since_ns)
         waits = slowest_ns < one.end_ns
         if one.window != name or (waits and farthest_ns < one.end_ns + group.wait_ns):
             kept.append(one)
@@ -105,6 +112,21 @@ def _told(state: GroupState, name: str, group: Group) -> tuple[GroupState, tuple
         events.append(group_window(group, gathered, state.untold.get(name, Untold()), waited=waits))
         state = _with_told(state, one)
     return msgspec.structs.replace(state, gathering=tuple(kept)), tuple(events)
+
+
+def relieve(state: GroupState, group: Group) -> tuple[GroupState, tuple[WindowClosed, ...]]:
+    """Tells the older half of what is gathered as it stands, where no more can be kept."""
+    number = (len(state.gathering) + 1) // 2
+    oldest, kept = state.gathering[:number], state.gathering[number:]
+    events: list[WindowClosed] = []
+    for one in oldest:
+        parts = tuple(part for part in one.parts if part.camera_id in group.cameras)
+        if not parts:
+            continue
+        gathered = msgspec.structs.replace(one, parts=parts)
+        events.append(group_window(group, gathered, state.untold.get(one.window, Untold())))
+        state = _with_told(state, one)
+    return msgspec.structs.replace(state, gathering=kept), tuple(events)
 
 
 def _with_told(state: GroupState, one: Gathering) -> GroupState:

@@ -14,7 +14,7 @@ from streamcount.types import WindowClosed
 from streamcount.types.figures import CAMERAS_ONLY, FIGURES
 from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
 from streamcount.windows.figures import Key, Rule, figures_of
-from streamcount.windows.groups import Group, GroupState, gather
+from streamcount.windows.groups import Group, GroupState, gather, relieve
 from streamcount.windows.groups.total import sums_told, total_of
 from streamcount.wire import arrays
 from tests.films import MODEL, SECOND_NS, living, seen, wandering
@@ -206,6 +206,31 @@ def test_a_camera_that_is_taken_out_is_not_waited_for_and_not_in_the_sum():
     state, _ = run([window("b", 1)])
     _, told = run([window("a", 1)], Group("plate", ("a",)), state=state)
     assert facts(told) == [(1, True, (), (A,), ())]
+
+
+def test_films_of_an_earlier_time_are_summed_whole_though_cameras_were_once_far_beyond():
+    live = [window(camera, n, run="live") for n in range(5000, 5003) for camera in "ab"]
+    film = [window(camera, n, run="film") for n in range(4) for camera in "ab"]
+    _, told = run(live + film)
+    assert facts(told) == [(n, True, (), (A, B), ()) for n in (5000, 5001, 5002, 0, 1, 2, 3)]
+
+
+def test_a_camera_whose_clock_was_once_far_ahead_does_not_end_the_wait_for_others():
+    group = Group("plate", ("a", "b", "c"), wait_ns=20 * S)
+    live = [window(camera, n) for n in range(6) for camera in "ab"]
+    _, told = run([window("c", 9_460_800), *live], group)
+    assert facts(told) == [(n, False, ("members-missing",), (A, B), ("c",)) for n in range(4)]
+
+
+def test_what_is_relieved_is_told_once_as_it_stands_the_oldest_first():
+    state, _ = run([window("a", 1), window("b", 1, told_to_s=14, reasons=("run-ended",)), window("a", 2)])
+    state, told = relieve(state, AB)
+    assert facts(told) == [(1, False, ("run-ended",), (A, B), ())]
+    state, told = relieve(state, AB)
+    assert facts(told) == [(2, False, ("members-missing",), (A,), (B,))]
+    assert relieve(state, AB) == (state, ())
+    _, told = run([window("b", 2, run="run-2"), window("b", 3, run="run-2"), window("a", 3)], state=state)
+    assert facts(told) == [(3, False, ("late-members",), (A, B), ())]
 
 
 def restored(state):
