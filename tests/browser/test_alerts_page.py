@@ -14,7 +14,7 @@ from streamcount.service.broker import Broker
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import decode_event, encode_event
 from tests.browser.conftest import TEXT, Running, wait_until
-from tests.browser.test_page import keep
+from tests.browser.looks import asked_outside, keep, serious_faults
 from tests.integration.service import Service
 
 pytestmark = pytest.mark.broker
@@ -196,7 +196,6 @@ def paths(told: AlertRaised) -> list[str]:
 def test_axe_finds_nothing_serious_and_a_phone_needs_no_sideways_scrolling(
     page: Any, watched: Running, told: AlertRaised, number: int, scheme: Any, screenshots: Path | None
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(watched.url + paths(told)[number])
@@ -208,16 +207,7 @@ def test_axe_finds_nothing_serious_and_a_phone_needs_no_sideways_scrolling(
         page.get_by_role("button", name="Try it").click()
         page.locator('table[aria-label="Result"]').wait_for()
     page.wait_for_timeout(2000)
-    found = axe.Axe().run(page).response["violations"]
-    serious = [
-        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert not serious_faults(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    outside = [
-        url for url in page.asked if not url.startswith((watched.url, "ws://127.0.0.1", "data:", "blob:"))
-    ]
-    assert not outside
+    assert not asked_outside(page, watched.url)
     keep(page, screenshots, f"phone-alerts-{number}-{scheme}")

@@ -15,7 +15,7 @@ from streamcount.service.snapshots.run import snapshot_headers
 from streamcount.types import CellAbnormal
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
-from tests.browser.test_page import keep
+from tests.browser.looks import keep, serious_faults
 from tests.integration.service import Service
 
 pytestmark = pytest.mark.broker
@@ -141,12 +141,6 @@ def test_zones_and_lines_are_drawn_and_can_be_switched_off(
     page.get_by_role("button", name="−10 s").click()
     wait_until(lambda: state(page).startswith("past"), past.service.logs)
     wait_until(lambda: "past" in page.locator(".view-note").inner_text(), past.service.logs)
-    print(
-        "DEBUG",
-        page.locator(".view-note").inner_text(),
-        page.locator(".view-why").count() and page.locator(".view-why").inner_text(),
-        canvas(page).get_attribute("aria-label"),
-    )
     switch_off(page, "outlines")
     with_places = canvas(page).evaluate("one => one.toDataURL()")
     switch_off(page, "zones")
@@ -306,7 +300,6 @@ def test_figures_are_chosen_and_drawn_with_their_bands(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_chosen_cell_and_the_past_are_as_good_to_read(page: Any, past: PastRunning, scheme: Any) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     open_camera(page, past)
@@ -317,13 +310,7 @@ def test_a_chosen_cell_and_the_past_are_as_good_to_read(page: Any, past: PastRun
     wait_until(lambda: state(page).startswith("past"), past.service.logs)
     page.wait_for_timeout(1500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    found = axe.Axe().run(page).response["violations"]
-    serious = [
-        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+    assert not serious_faults(page)
 
 
 def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
@@ -335,13 +322,6 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     page.get_by_role("button", name="−1 min").click()
     wait_until(lambda: state(page).startswith("past") and 0 <= sequence(page) < live - 64, past.service.logs)
     switch_off(page, "outlines", "zones")
-    print(
-        "DEBUG",
-        page.locator(".view-note").inner_text(),
-        page.locator(".view-why").count() and page.locator(".view-why").inner_text(),
-        canvas(page).get_attribute("aria-label"),
-        brightest(page),
-    )
     wait_until(lambda: brightest(page) > 60, past.service.logs)
     assert not page.locator(".view-why").is_visible()
     keep(page, screenshots, "past")

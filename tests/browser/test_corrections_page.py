@@ -16,6 +16,7 @@ from streamcount.types.corrections import Draw, Relabel, Saving, Strike, labelle
 from streamcount.wire import encode_detections, encode_image
 from streamcount.wire.cloudevents import frame_headers
 from tests.browser.conftest import Running, wait_until
+from tests.browser.looks import asked_outside, keep, serious_faults, shown_at
 
 pytestmark = pytest.mark.broker
 
@@ -42,17 +43,6 @@ def opened(page: Any, url: str, running: Running, camera: str = "scope-1") -> An
 
     wait_until(there, running.service.logs)
     return drawing
-
-
-def shown_at(page: Any, drawing: Any, y: float, x: float) -> tuple[float, float]:
-    """Where on the screen a point of the picture is: (x, y)."""
-    return tuple(
-        drawing.evaluate(
-            "(svg, [y, x]) => { const at = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());"
-            " return [at.x, at.y]; }",
-            [y, x],
-        )
-    )
 
 
 def drag(page: Any, drawing: Any, box: tuple[float, float, float, float]) -> None:
@@ -85,7 +75,7 @@ def test_a_cell_is_struck_and_one_drawn_with_the_mouse_and_both_are_on_the_disk(
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("checkbox", name="Every other cell").click()
     page.get_by_label("Remark").fill("seen twice")
-    keep(page, screenshots, "correct")
+    keep(page, screenshots, "correct", whole=True)
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved: 1 struck, 1 drawn, all else right.").wait_for()
     saving = last_saving(kept)
@@ -158,7 +148,7 @@ def test_cells_get_another_class_by_click_and_by_key(
     page.keyboard.press("ArrowRight")
     page.keyboard.press("3")
     page.locator("td", has_text="cell 1 is: platelet").wait_for()
-    keep(page, screenshots, "correct-classes")
+    keep(page, screenshots, "correct-classes", whole=True)
     page.keyboard.press("ArrowLeft")
     page.locator(".sketch-note", has_text="cell 0: white").wait_for()
     page.keyboard.press("Delete")
@@ -226,24 +216,11 @@ def test_a_page_that_keeps_none_says_how(page: Any, running: Running) -> None:
 def test_on_a_phone_too_and_axe_finds_nothing_serious(
     page: Any, url: str, running: Running, scheme: Any, screenshots: Path | None
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     opened(page, url, running)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not [one for one in page.asked if not one.startswith((url, "ws://127.0.0.1", "data:", "blob:"))]
-    keep(page, screenshots, f"correct-phone-{scheme}")
-    found = axe.Axe().run(page).response["violations"]
-    assert not [
-        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
+    assert not asked_outside(page, url)
+    keep(page, screenshots, f"correct-phone-{scheme}", whole=True)
+    assert not serious_faults(page)
     assert not page.faults
-
-
-def keep(page: Any, folder: Path | None, name: str) -> None:
-    """A picture to be looked at, where one asked for it."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(folder / f"{name}.png"), full_page=True)

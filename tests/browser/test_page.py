@@ -13,6 +13,7 @@ import pytest
 from streamcount.types import AlertCleared, AlertRaised, Figure, WindowClosed
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
+from tests.browser.looks import asked_outside, keep, serious_faults
 from tests.integration.service import kill_group
 
 pytestmark = pytest.mark.broker
@@ -59,10 +60,7 @@ def test_nothing_comes_from_outside_and_a_phone_needs_no_sideways_scrolling(
     page.goto(running.url + path)
     page.wait_for_selector("h1")
     page.wait_for_timeout(1500)
-    outside = [
-        url for url in page.asked if not url.startswith((running.url, "ws://127.0.0.1", "data:", "blob:"))
-    ]
-    assert not outside
+    assert not asked_outside(page, running.url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert not page.faults
     keep(page, screenshots, f"phone{path.replace('/', '-')}")
@@ -225,22 +223,8 @@ def test_without_the_token_there_is_nothing_and_with_it_the_page(
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Any, running: Running, path: str, scheme: Any) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page.emulate_media(color_scheme=scheme)
     page.goto(running.url + path)
     page.wait_for_selector("h1")
     page.wait_for_timeout(2000)
-    found = axe.Axe().run(page).response["violations"]
-    serious = [
-        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert not serious
-
-
-def keep(page: Any, folder: Path | None, name: str) -> None:
-    """A picture to be looked at, where one asked for it."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(folder / f"{name}.png"))
+    assert not serious_faults(page)

@@ -9,7 +9,7 @@ import pytest
 
 from streamcount.config import load_settings
 from tests.browser.conftest import Running, wait_until
-from tests.browser.test_corrections_page import keep, shown_at
+from tests.browser.looks import asked_outside, keep, serious_faults, shown_at
 
 pytestmark = pytest.mark.broker
 
@@ -67,7 +67,7 @@ def test_zone_line_and_scale_are_drawn_shown_and_written(
     panel.get_by_role("button", name="Set it up").click()
     diff.get_by_text("+pixel_size_um = 0.32").wait_for()
     assert running.service.file.read_text() == before
-    keep(page, screenshots, "setup-places")
+    keep(page, screenshots, "setup-places", whole=True)
     page.get_by_role("button", name="Write to streamcount.toml").click()
     page.get_by_text("Written to").wait_for()
     camera = load_settings(running.service.file, {}).cameras["scope-1"]
@@ -121,7 +121,7 @@ def test_a_camera_is_set_up_by_its_form_and_runs(
     form.get_by_role("button", name="Set up this camera").click()
     form.get_by_text("there is a camera of this name already").first.wait_for()
     form.get_by_text("valid number").first.wait_for()
-    keep(page, screenshots, "setup-errors")
+    keep(page, screenshots, "setup-errors", whole=True)
     form.get_by_label("name").fill("scope-3")
     form.get_by_label("rate (Hz)").fill("2")
     form.get_by_label("width (px)").fill("160")
@@ -131,7 +131,7 @@ def test_a_camera_is_set_up_by_its_form_and_runs(
     page.get_by_role("option", name="fluorescence").click()
     form.get_by_role("button", name="Set up this camera").click()
     page.locator("pre.diff").get_by_text("[cameras.scope-3.source]").wait_for()
-    keep(page, screenshots, "setup-camera")
+    keep(page, screenshots, "setup-camera", whole=True)
     page.get_by_role("button", name="Write to streamcount.toml").click()
     page.get_by_text("Written to").wait_for()
     source = load_settings(running.service.file, {}).cameras["scope-3"].source
@@ -163,7 +163,6 @@ def test_without_leave_it_shows_and_does_not_write(page: Any, running: Running) 
 def test_setting_up_on_a_phone_and_axe_finds_nothing_serious(
     page: Any, url: str, running: Running, scheme: Any, screenshots: Path | None
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     opened(page, url, running)
@@ -172,13 +171,8 @@ def test_setting_up_on_a_phone_and_axe_finds_nothing_serious(
     form.get_by_role("button", name="Set up this camera").click()
     page.locator("pre.diff").get_by_text("[cameras.scope-5.source]").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not [one for one in page.asked if not one.startswith((url, "ws://127.0.0.1", "data:", "blob:"))]
+    assert not asked_outside(page, url)
     page.wait_for_timeout(500)
-    keep(page, screenshots, f"setup-phone-{scheme}")
-    found = axe.Axe().run(page).response["violations"]
-    assert not [
-        (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
+    keep(page, screenshots, f"setup-phone-{scheme}", whole=True)
+    assert not serious_faults(page)
     assert not page.faults
