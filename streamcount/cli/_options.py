@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import threading
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +23,11 @@ BootstrapServers = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT[,...]", help="Which Kafka, in place of kafka.bootstrap_servers."),
 ]
-
+StatusPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
+]
+StatusHost = Annotated[str, typer.Option(help="Address of --port.")]
 
 _SECOND_NS = 10**9
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
@@ -69,3 +75,15 @@ def settings_of(config: Path | None, bootstrap_servers: str | None) -> Settings:
         return settings
     kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
     return settings.model_copy(update={"kafka": kafka})
+
+
+def run_until_stopped(settings: Settings, run: Callable[[threading.Event], int]) -> None:
+    """Runs until SIGTERM, Ctrl-C or its own end, and ends the command with its exit code. Raises BrokerError."""
+    from streamcount.service.processes import handling_signals
+    from streamcount.service.topics import require_topics
+
+    stop = threading.Event()
+    with handling_signals(lambda *_: stop.set()):
+        require_topics(settings)
+        code = run(stop)
+    raise typer.Exit(code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamcount.cli._options import ConfigFile
+from streamcount.cli._options import ConfigFile, StatusHost, StatusPort, run_until_stopped
 
 if TYPE_CHECKING:
     from streamcount.alerts import AlertSpan
@@ -30,32 +30,22 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, times in nanosecond
 @alerts.command("run")
 def run_watcher(
     config: ConfigFile = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address of --port.")] = "127.0.0.1",
+    port: StatusPort = None,
+    host: StatusHost = "127.0.0.1",
 ) -> None:
     """Watches for cameras that are silent or late: rules of the kinds `silent` and `latency`.
 
     It tells them to the topics `alerts` and `events`, once each, also when it is killed and started again. Several
     share the cameras. SIGTERM or Ctrl-C ends it with exit code 0.
     """
-    import threading
-
     from streamcount.config import load_settings
     from streamcount.service.alerts.run import run_alerts, watched_rules
-    from streamcount.service.processes import handling_signals, set_up_logging
-    from streamcount.service.topics import require_topics
+    from streamcount.service.processes import set_up_logging
 
     set_up_logging()
     settings = load_settings(config)
     watched_rules(settings)
-    stop = threading.Event()
-    with handling_signals(lambda *_: stop.set()):
-        require_topics(settings)
-        code = run_alerts(settings, stop, host, port)
-    raise typer.Exit(code)
+    run_until_stopped(settings, lambda stop: run_alerts(settings, stop, host, port))
 
 
 @alerts.command("list")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from streamcount.cli._options import ConfigFile
+from streamcount.cli._options import ConfigFile, StatusHost, StatusPort, run_until_stopped
 
 groups = typer.Typer(
     name="groups",
@@ -21,11 +19,8 @@ The groups are the tables `[groups.NAME]` of the configuration; docs/windows.md 
 @groups.command("run")
 def run(
     config: ConfigFile = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address of --port.")] = "127.0.0.1",
+    port: StatusPort = None,
+    host: StatusHost = "127.0.0.1",
 ) -> None:
     """Sums the final windows of each group's cameras, and tells the sums on the topic `windows`.
 
@@ -33,18 +28,11 @@ def run(
     GROUP` shows it. Each is told once, also when this is killed and started again. Several share the groups, and one
     that waits takes over from one that is gone. SIGTERM or Ctrl-C ends it with exit code 0.
     """
-    import threading
-
     from streamcount.config import load_settings
     from streamcount.service.groups.run import check_groups, run_groups
-    from streamcount.service.processes import handling_signals, set_up_logging
-    from streamcount.service.topics import require_topics
+    from streamcount.service.processes import set_up_logging
 
     set_up_logging()
     settings = load_settings(config)
     check_groups(settings)
-    stop = threading.Event()
-    with handling_signals(lambda *_: stop.set()):
-        require_topics(settings)
-        code = run_groups(settings, stop, host, port)
-    raise typer.Exit(code)
+    run_until_stopped(settings, lambda stop: run_groups(settings, stop, host, port))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamcount.cli._options import ConfigFile
+from streamcount.cli._options import ConfigFile, StatusHost, StatusPort, run_until_stopped
 
 snapshots = typer.Typer(no_args_is_help=True, help="Pictures of abnormal cells: keeps them, and gets one.")
 
@@ -15,31 +15,21 @@ snapshots = typer.Typer(no_args_is_help=True, help="Pictures of abnormal cells: 
 @snapshots.command("run")
 def run(
     config: ConfigFile = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address of --port.")] = "127.0.0.1",
+    port: StatusPort = None,
+    host: StatusHost = "127.0.0.1",
 ) -> None:
     """Cuts each abnormal cell from its frame and keeps it on the topic snapshots, as a small JPEG.
 
     A consumer of its own, which the counting does not wait for: it can be killed, restarted, or left out. SIGTERM or
     Ctrl-C finishes the batch in work and exits 0.
     """
-    import threading
-
     from streamcount.config import load_settings
-    from streamcount.service.processes import handling_signals, set_up_logging
+    from streamcount.service.processes import set_up_logging
     from streamcount.service.snapshots.run import run_snapshots
-    from streamcount.service.topics import require_topics
 
     set_up_logging()
     settings = load_settings(config)
-    stop = threading.Event()
-    with handling_signals(lambda *_: stop.set()):
-        require_topics(settings)
-        code = run_snapshots(settings, stop, host, port)
-    raise typer.Exit(code)
+    run_until_stopped(settings, lambda stop: run_snapshots(settings, stop, host, port))
 
 
 @snapshots.command("get")

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from streamcount.config import Settings
 from streamcount.errors import ConfigurationError, FrameError, SinkError, StreamcountError
 from streamcount.service.reading import CONNECT_S
-from streamcount.service.status import StatusServer
+from streamcount.service.status import serving_status
 from streamcount.sinks.base import RefreshingSink
 from streamcount.sinks.store import EventSink, SinkConfig, SqliteConfig
 from streamcount.types import AnyEvent
@@ -339,13 +339,7 @@ def run_sinks(
     def ready() -> tuple[bool, dict[str, Any]]:
         return not any(one.trouble for one in feeders), {one.name: one.trouble for one in feeders}
 
-    status = (
-        None if port is None else StatusServer(registry, live, ready, host=host, port=port, port_key="--port")
-    )
-    if status is not None:
-        status.start()
-        log.info("metrics at %s/metrics", status.url)
-    try:
+    with serving_status(registry, live, ready, host, port):
         for one in feeders:
             one.start()
         while not stop.wait(0.2) and any(one.alive for one in feeders):
@@ -353,9 +347,6 @@ def run_sinks(
         for one in feeders:
             one.stop()
         ended = [one.join(30.0) for one in feeders]
-    finally:
-        if status is not None:
-            status.close()
     faults = [one.fault for one in feeders if one.fault is not None]
     if faults:
         return int(faults[0].exit_code) if isinstance(faults[0], StreamcountError) else 1

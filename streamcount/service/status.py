@@ -6,7 +6,8 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
@@ -117,6 +118,19 @@ class StatusServer:
             ok, details = False, {"error": f"{type(error).__name__}: {error}"}
         body = msgspec.json.encode({"ok": ok, **details}, enc_hook=str) + b"\n"
         return (HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE), "application/json", body
+
+
+@contextmanager
+def serving_status(
+    registry: CollectorRegistry, live: Check, ready: Check, host: str, port: int | None
+) -> Iterator[None]:
+    """Serves while a command with --host and --port runs. port: None for no server."""
+    if port is None:
+        yield
+        return
+    with StatusServer(registry, live, ready, host=host, port=port, port_key="--port") as status:
+        log.info("metrics at %s/metrics", status.url)
+        yield
 
 
 class _Server(ThreadingHTTPServer):

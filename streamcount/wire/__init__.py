@@ -1,6 +1,6 @@
 """Bytes: how frames, detections, tracks, events and states look outside the process."""
 
-from streamcount.wire.cloudevents import decode_event, encode_event
+from streamcount.wire.cloudevents import decode_event, encode_event, event_or_none
 from streamcount.wire.images import decode_image, encode_image
 from streamcount.wire.records import (
     decode_detections,
@@ -22,4 +22,5 @@ __all__ = [
     "encode_image",
     "encode_state",
     "encode_tracks",
+    "event_or_none",
 ]

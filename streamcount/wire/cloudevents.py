@@ -176,6 +176,14 @@ def decode_event(value: bytes) -> AnyEvent:
         raise FrameError("bad-record", f"not one of streamcount's events: {error}") from error
 
 
+def event_or_none(value: bytes | None) -> AnyEvent | None:
+    """The event in a record's value, for readers who pass over what they cannot read; None for such."""
+    try:
+        return decode_event(value or b"")
+    except FrameError:
+        return None
+
+
 # Made here and not at first use: two threads that looked into a type at once have ended the process.
 _EVENTS, _MISSING = msgspec.json.Decoder(Envelope), msgspec.json.Decoder(FramesMissing)
 

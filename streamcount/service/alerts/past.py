@@ -14,7 +14,7 @@ from streamcount.service.reading import read_topic
 from streamcount.sinks.store.questions import SqliteStore
 from streamcount.sinks.store.sqlite import SqliteConfig
 from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
-from streamcount.wire import decode_event
+from streamcount.wire import decode_event, event_or_none
 
 CLIENT = "streamcount-alerts-past"
 # A month of one-minute windows of some six cameras; more would fill the memory.
@@ -41,10 +41,7 @@ def told_alerts(settings: Settings) -> tuple[AlertSpan, ...]:
     """All alerts that the topic holds, with their ends. Raises BrokerError."""
     found: list[Event] = []
     for record in read_topic(settings, settings.topics.name("alerts"), client_id=CLIENT):
-        try:
-            event = decode_event(record.value or b"")
-        except FrameError:
-            continue
+        event = event_or_none(record.value)
         if isinstance(event, AlertRaised | AlertCleared | AlertAcknowledged):
             found.append(event)
     return spans(found)
@@ -139,9 +136,6 @@ def _in_store(path: Path) -> Iterator[WindowClosed]:
 
 def _on_topic(settings: Settings) -> Iterator[WindowClosed]:
     for record in read_topic(settings, settings.topics.name("windows"), client_id=CLIENT):
-        try:
-            event = decode_event(record.value or b"")
-        except FrameError:
-            continue
+        event = event_or_none(record.value)
         if isinstance(event, WindowClosed):
             yield event

@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry, Gauge
 from streamcount.alerts import LatencyRule, SilentRule
 from streamcount.config import Settings, TopicName
 from streamcount.config.settings import REPLAY_SUFFIX
-from streamcount.errors import BrokerError, ConfigurationError, FrameError
+from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
 from streamcount.service.reading import CONNECT_S, read_topic
-from streamcount.service.status import StatusServer
+from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
-from streamcount.wire import decode_event, encode_event
+from streamcount.wire import encode_event, event_or_none
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -118,7 +118,7 @@ class AlertWatcher:
         self._watch, self._waiting = CameraWatch(self._rules), Waiting()
         topic = self._settings.topics.name("alerts")
         for record in read_topic(self._settings, topic, client_id="streamcount-alerts"):
-            event = _decoded(record.value)
+            event = event_or_none(record.value)
             if isinstance(event, AlertRaised | AlertCleared):
                 self._watch.recall(event)
         self._send(clients.producer, self._watch.without_rule())
@@ -151,7 +151,7 @@ class AlertWatcher:
             # Of the events, which are many, only those matter that tell of frames.
             if not is_counts and b"FramesMissing" not in (record.value or b""):
                 continue
-            event = _decoded(record.value)
+            event = event_or_none(record.value)
             if not isinstance(event, CountsUpdated | FramesMissing):
                 continue
             # Dead letters that were sent again end when they end.
@@ -285,13 +285,6 @@ class Clients:
         self._open.close()
 
 
-def _decoded(value: bytes | None) -> Any:
-    try:
-        return decode_event(value or b"")
-    except FrameError:
-        return None
-
-
 def watched_rules(settings: Settings) -> dict[str, SilentRule | LatencyRule]:
     """The rules that go by the clock. Raises ConfigurationError where there is none."""
     rules = {
@@ -319,15 +312,6 @@ def run_alerts(settings: Settings, stop: threading.Event, host: str, port: int |
     def ready() -> tuple[bool, dict[str, Any]]:
         return not watcher.trouble, {"trouble": watcher.trouble}
 
-    status = (
-        None if port is None else StatusServer(registry, live, ready, host=host, port=port, port_key="--port")
-    )
-    if status is not None:
-        status.start()
-        log.info("metrics at %s/metrics", status.url)
-    try:
+    with serving_status(registry, live, ready, host, port):
         watcher.run(stop)
-    finally:
-        if status is not None:
-            status.close()
     return 0

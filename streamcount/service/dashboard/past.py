@@ -19,7 +19,7 @@ from streamcount.service.reading import find_record, kafka_errors, open_reader, 
 from streamcount.service.snapshots.frames import frame_name
 from streamcount.service.watch import CREATE_TIME
 from streamcount.types import AnyEvent, CellAbnormal
-from streamcount.wire import decode_event, decode_tracks
+from streamcount.wire import decode_event, decode_tracks, event_or_none
 from streamcount.wire.cloudevents import frame_metadata, header_map
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Past:
         with self._reading("events", camera_id) as (consumer, place):
             for record in read_since(consumer, place, 0, MOST_EVENTS, newest=True):
                 if record.key == camera_id.encode() and run_id.encode() in (record.value or b""):
-                    event = _decoded(record.value)
+                    event = event_or_none(record.value)
                     if event is not None and event.run_id == run_id:
                         events.append(event)
         return events
@@ -198,13 +198,6 @@ def _unless_bad(wanted: Callable[[Any], bool]) -> Callable[[Any], bool]:
             return False
 
     return check
-
-
-def _decoded(value: bytes | None) -> AnyEvent | None:
-    try:
-        return decode_event(value or b"")
-    except FrameError:
-        return None
 
 
 def _sight(builder: LineageBuilder, value: bytes, run_id: str) -> None:

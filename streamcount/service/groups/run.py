@@ -22,10 +22,10 @@ from streamcount.service.groups.clients import BATCH, CLIENT, SESSION_S, Clients
 from streamcount.service.groups.merging import InTime
 from streamcount.service.groups.stored import StoredGroup, Telling, decode_stored, encode_stored
 from streamcount.service.reading import read_topic
-from streamcount.service.status import StatusServer
+from streamcount.service.status import serving_status
 from streamcount.service.topics import groups_topic
 from streamcount.types import AnyEvent, WindowClosed
-from streamcount.wire import decode_event, encode_event
+from streamcount.wire import encode_event, event_or_none
 from streamcount.wire.records import OTHER_VERSION
 
 log = logging.getLogger(__name__)
@@ -181,15 +181,15 @@ class GroupSummer:
 
     def _take(self, records: Iterable[Any]) -> None:
         for record in records:
-            closed = _window(record.value)
+            event = event_or_none(record.value)
             for summing in self._groups.values():
                 if record.offset < summing.offsets.get(record.partition, 0):
                     continue
                 summing.offsets[record.partition] = record.offset + 1
                 summing.changed, summing.newest_ms = True, record.timestamp
-                if closed is None:
+                if not isinstance(event, WindowClosed):
                     continue
-                summing.state, events = summing.pipeline.step(summing.state, closed)
+                summing.state, events = summing.pipeline.step(summing.state, event)
                 self._add(summing, events)
 
     def _add(self, summing: _Summing, events: Iterable[AnyEvent]) -> None:
@@ -276,14 +276,6 @@ def _telling(event: AnyEvent, timestamp_ms: int) -> Telling:
     return Telling(topic, encode_event(event), timestamp_ms)
 
 
-def _window(value: bytes | None) -> WindowClosed | None:
-    try:
-        event = decode_event(value or b"")
-    except FrameError:
-        return None
-    return event if isinstance(event, WindowClosed) else None
-
-
 def check_groups(settings: Settings) -> None:
     """Raises ConfigurationError where there is no group to sum."""
     if not settings.groups:
@@ -302,15 +294,6 @@ def run_groups(settings: Settings, stop: threading.Event, host: str, port: int |
     def ready() -> tuple[bool, dict[str, Any]]:
         return not summer.trouble, {"trouble": summer.trouble}
 
-    status = (
-        None if port is None else StatusServer(registry, live, ready, host=host, port=port, port_key="--port")
-    )
-    if status is not None:
-        status.start()
-        log.info("metrics at %s/metrics", status.url)
-    try:
+    with serving_status(registry, live, ready, host, port):
         summer.run(stop)
-    finally:
-        if status is not None:
-            status.close()
     return 0

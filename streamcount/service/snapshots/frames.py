@@ -13,10 +13,7 @@ from streamcount.wire.cloudevents import frame_metadata, header_map
 
 
 class FrameFinder:
-    """Finds frames by the time that their records and those of their events share. Remembers the last one.
-
-    So a restart loses nothing.
-    """
+    """Finds frames by the time that their records and those of their events share. Remembers the last one."""
 
     def __init__(self, settings: Settings, client_id: str = "streamcount-snapshots-frames") -> None:
         self._settings = settings

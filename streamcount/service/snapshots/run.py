@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter
 
 from streamcount.config import Settings
-from streamcount.errors import FrameError, SourceError
+from streamcount.errors import SourceError
 from streamcount.service.reading import CONNECT_S, SILENT_S, read_backwards
 from streamcount.service.snapshots.cutting import cut_out
 from streamcount.service.snapshots.frames import FrameFinder
-from streamcount.service.status import StatusServer
+from streamcount.service.status import serving_status
 from streamcount.types import CellAbnormal
-from streamcount.wire import decode_event
+from streamcount.wire import event_or_none
 from streamcount.wire.cloudevents import Headers, format_time
 from streamcount.wire.images import CONTENT_TYPES
 
@@ -183,10 +183,7 @@ class Snapshooter:
 
 def _abnormal(value: bytes | None) -> CellAbnormal | None:
     """The event, if it is one that has a picture."""
-    try:
-        event = decode_event(value or b"")
-    except FrameError:
-        return None
+    event = event_or_none(value)
     return event if isinstance(event, CellAbnormal) and event.snapshot else None
 
 
@@ -215,12 +212,7 @@ def run_snapshots(settings: Settings, stop: threading.Event, host: str, port: in
     def ready() -> tuple[bool, dict[str, Any]]:
         return not worker.trouble, {"snapshots": worker.trouble}
 
-    with ExitStack() as stack:
-        if port is not None:
-            status = StatusServer(registry, worker.live, ready, host=host, port=port, port_key="--port")
-            status.start()
-            stack.callback(status.close)
-            log.info("metrics at %s/metrics", status.url)
+    with serving_status(registry, worker.live, ready, host, port):
         worker.run(stop)
     return 0
 
