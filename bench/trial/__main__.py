@@ -76,12 +76,12 @@ def _run(scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path
 
 def _detector(scenario: Scenario) -> Detector:
     """The service's own; the models are told how large cells are: the mean side of their boxes in the first frame."""
+    models = {"fluorescence": "nuclei", "phase-contrast": "phase-contrast"}
+    if scenario.config.modality not in models:
+        return WatershedConfig().build()
     _, truth = next(iter(scenario.config.build().truths(RUN)))
     usual_px = float((truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).mean())
-    models = {"fluorescence": "nuclei", "phase-contrast": "phase-contrast"}
-    if scenario.config.modality in models:
-        return TfliteConfig(model=models[scenario.config.modality], cell_diameter_px=usual_px).build()
-    return WatershedConfig().build()
+    return TfliteConfig(model=models[scenario.config.modality], cell_diameter_px=usual_px).build()
 
 
 def _f1(counts: tuple[int, int, int]) -> float:

@@ -109,41 +109,35 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     api_letters.add_letters(router, dashboard)
     api_history.add_history(router, dashboard)
     api.include_router(router)
-    _describe(api)
-    for part in (api_corrections, api_alerts, api_letters):
-        describe_more(api.openapi(), part.ANSWERS, part.BODIES)
-    describe_more(api.openapi(), api_history.ANSWERS, {})
+    for answers, bodies in (
+        (ANSWERS, {}),
+        (api_history.ANSWERS, {}),
+        *((part.ANSWERS, part.BODIES) for part in (api_corrections, api_alerts, api_letters)),
+    ):
+        _describe(api.openapi(), answers, bodies)
     return api
 
 
 # What the answers are; rows of events are described by the schemas of the topics.
-ANSWERS: dict[str, Any] = {
-    "/cameras": list[CameraSummary],
-    "/cameras/{camera_id}": CameraSummary,
-    "/cameras/{camera_id}/counts": list[CountPoint],
-    "/cameras/{camera_id}/events": list[dict[str, Any]],
-    "/cameras/{camera_id}/windows": list[dict[str, Any]],
-    "/cameras/{camera_id}/cells": Cells,
-    "/alerts": list[dict[str, Any]],
-    "/health": Health,
+ANSWERS: dict[tuple[str, str, str], Any] = {
+    ("/cameras", "get", "200"): list[CameraSummary],
+    ("/cameras/{camera_id}", "get", "200"): CameraSummary,
+    ("/cameras/{camera_id}/counts", "get", "200"): list[CountPoint],
+    ("/cameras/{camera_id}/events", "get", "200"): list[dict[str, Any]],
+    ("/cameras/{camera_id}/windows", "get", "200"): list[dict[str, Any]],
+    ("/cameras/{camera_id}/cells", "get", "200"): Cells,
+    ("/alerts", "get", "200"): list[dict[str, Any]],
+    ("/health", "get", "200"): Health,
 }
 
 
-def _describe(api: FastAPI) -> None:
-    """Puts into the OpenAPI document what the answers are, from the structs that they are made of."""
-    document = api.openapi()
-    template = "#/components/schemas/{name}"
-    schemas, components = msgspec.json.schema_components(ANSWERS.values(), ref_template=template)
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-    for path, schema in zip(ANSWERS, schemas, strict=True):
-        answer = document["paths"][f"/api/v1{path}"]["get"]["responses"]["200"]
-        answer["content"] = {"application/json": {"schema": schema}}
-
-
-def describe_more(
+def _describe(
     document: dict[str, Any], answers: dict[tuple[str, str, str], Any], bodies: dict[str, Any]
 ) -> None:
-    """Puts into an OpenAPI document what further routes answer, by (path, method, status), and take, by path."""
+    """Puts into an OpenAPI document what routes answer, by (path, method, status), and take, by path.
+
+    Both come of the structs that are sent.
+    """
     template = "#/components/schemas/{name}"
     types = (*answers.values(), *bodies.values())
     schemas, components = msgspec.json.schema_components(types, ref_template=template)

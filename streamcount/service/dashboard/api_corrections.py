@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from streamcount.errors import CorrectionError
-from streamcount.service.dashboard.api import LONGEST, NAME, CameraId, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.api import LONGEST, NAME, POSTED, CameraId, Dashboard, JsonBytes, Problem
 from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.corrections import OFF, HeldFrame, NoSuchFrameError, counted
 from streamcount.types.corrections import (
@@ -85,11 +85,6 @@ def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
             "description": "what is kept, or is to be, cannot be read, written, or does not fit",
         },
     }
-    writing: dict[int | str, dict[str, Any]] = {
-        **problems,
-        413: {"model": Problem, "description": "too long"},
-        415: {"model": Problem, "description": "the body is not application/json"},
-    }
 
     @router.get("/cameras/{camera_id}/labels", summary="A frame to be corrected", responses=problems)
     async def labels(
@@ -102,7 +97,7 @@ def add_corrections(router: APIRouter, dashboard: Dashboard) -> None:
         return JsonBytes(labels_of(camera_id, await run_in_threadpool(_hold, dashboard, camera_id, frame)))
 
     @router.post("/cameras/{camera_id}/corrections", summary="Keeps corrections of a frame", status_code=201,
-                 responses=writing)  # fmt: skip
+                 responses={**problems, **POSTED})  # fmt: skip
     async def save(camera_id: CameraId, request: Request) -> JsonBytes:
         """Relabels cells, strikes false ones, draws missed ones. What was counted does not change."""
         told = await body_of(request, NewCorrections)

@@ -62,10 +62,9 @@ def write_corrected(folder: Path, output: Path, choice: CorrectedChoice | None =
             "cell of this frame is right` on the page once it is so."
         )
     class_names = _common_classes(checked)
+    # Before anything is written: half a set would be in the way of the next try.
     for savings in checked:
-        _bytes_of(
-            kept, savings[0]
-        )  # Before anything is written: half a set would be in the way of the next try.
+        _bytes_of(kept, savings[0])
     rows, cells = [], 0
     for savings in _by_time(checked):
         found = labelled_by(savings)

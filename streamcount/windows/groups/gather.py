@@ -105,12 +105,8 @@ def _told(state: GroupState, name: str, group: Group) -> tuple[GroupState, tuple
         if one.window != name or (waits and farthest_ns < one.end_ns + group.wait_ns):
             kept.append(one)
             continue
-        parts = tuple(part for part in one.parts if part.camera_id in group.cameras)
-        if not parts:
-            continue
-        gathered = msgspec.structs.replace(one, parts=parts)
-        events.append(group_window(group, gathered, state.untold.get(name, Untold()), waited=waits))
-        state = _with_told(state, one)
+        state, final = _final(state, one, group, waited=waits)
+        events += final
     return msgspec.structs.replace(state, gathering=tuple(kept)), tuple(events)
 
 
@@ -120,13 +116,21 @@ def relieve(state: GroupState, group: Group) -> tuple[GroupState, tuple[WindowCl
     oldest, kept = state.gathering[:number], state.gathering[number:]
     events: list[WindowClosed] = []
     for one in oldest:
-        parts = tuple(part for part in one.parts if part.camera_id in group.cameras)
-        if not parts:
-            continue
-        gathered = msgspec.structs.replace(one, parts=parts)
-        events.append(group_window(group, gathered, state.untold.get(one.window, Untold())))
-        state = _with_told(state, one)
+        state, final = _final(state, one, group)
+        events += final
     return msgspec.structs.replace(state, gathering=kept), tuple(events)
+
+
+def _final(
+    state: GroupState, one: Gathering, group: Group, *, waited: bool = False
+) -> tuple[GroupState, list[WindowClosed]]:
+    """The group's window of what was gathered; none where no camera of it is in the group any more."""
+    parts = tuple(part for part in one.parts if part.camera_id in group.cameras)
+    if not parts:
+        return state, []
+    gathered = msgspec.structs.replace(one, parts=parts)
+    closed = group_window(group, gathered, state.untold.get(one.window, Untold()), waited=waited)
+    return _with_told(state, one), [closed]
 
 
 def _with_told(state: GroupState, one: Gathering) -> GroupState:
