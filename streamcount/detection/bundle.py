@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from streamcount.detection.prepare import Normalisation
+from streamcount.detection.prepare import Exposure, Normalisation
 from streamcount.errors import ModelError
 
 MODEL_FILE = "model.toml"
@@ -54,7 +54,7 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     else see `prepare`. crop_px: for a
     classifier of crops, the side of the crop, whose middle is the cell.
     usual_diameter_px: the reference cell's in the frames that it was trained on, for a frame that does not
-    tell; 0: unknown.
+    tell; 0: unknown. darkest_level, usual_level: how bright these frames were, see `Exposure`.
     """
 
     reference_class: str
@@ -66,6 +66,13 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     normalise: Normalisation = "none"
     crop_px: int = 0
     usual_diameter_px: float = 0.0
+    darkest_level: float = 0.0
+    usual_level: float = 0.0
+
+    @property
+    def exposure(self) -> Exposure:
+        """How bright the training images were."""
+        return Exposure(self.darkest_level, self.usual_level)
 
 
 class CompiledForm(msgspec.Struct, frozen=True, kw_only=True):

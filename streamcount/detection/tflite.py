@@ -127,7 +127,7 @@ class TfliteDetector:
         net's cell size, exceeds 100 Mpx.
         """
         info = self._bundle.input
-        image = prepare(frame.image, info.channels, info.normalise)
+        image = prepare(frame.image, info.channels, info.normalise, info.exposure)
         told = diameter = self._known_diameter_px(frame)
         if told is not None:
             seen = self._look(image, info.cell_diameter_px / told)

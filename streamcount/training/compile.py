@@ -26,7 +26,7 @@ from streamcount.detection.bundle import (
 )
 from streamcount.detection.net import padded
 from streamcount.detection.postprocess import tempered
-from streamcount.detection.prepare import prepare
+from streamcount.detection.prepare import Exposure, bright_level, prepare
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.data.labelled import Dataset
@@ -50,6 +50,7 @@ from streamcount.training.weights import save_weights
 
 NMS_IOU = 0.7
 TYPICAL_INPUTS = 64
+EXPOSURE_IMAGES = 200
 DRAFT_THRESHOLD, CALIBRATION_ROUNDS = 0.3, 2
 LEAST_FINDS = 50  # a class with fewer is calibrated with all the others
 LEAST_AREAS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)  # of the reference cell's disc
@@ -255,8 +256,18 @@ def _columns(folder: Path, dataset: Dataset) -> list[int]:
 Compiled = dict[str, tuple[bytes, tuple[str, ...]]]
 
 
+def exposure_of(dataset: Dataset, channels: int) -> Exposure:
+    """How bright the images are; the darkest one in a hundred is left out."""
+    step = max(1, len(dataset.images) // EXPOSURE_IMAGES)
+    levels = [bright_level(prepare(item.read(), channels)) for item in dataset.images[::step]]
+    darkest, usual = np.percentile(levels, (1, 50))
+    return Exposure(round(float(darkest), 1), round(float(usual), 1))
+
+
 def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compiled) -> Bundle:
     """The bundle before its thresholds and temperatures are chosen."""
+    # Where brightness is evened out in every image, how bright the images were does not matter.
+    exposure = exposure_of(train, recipe.channels) if recipe.normalise == "none" else Exposure()
     classes = tuple(
         ClassInfo(
             name=name,
@@ -289,6 +300,8 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
             multiple_px=multiple_px(recipe),
             padding_level=PADDING_LEVEL,
             normalise=recipe.normalise,
+            darkest_level=exposure.darkest,
+            usual_level=exposure.usual,
             usual_diameter_px=round(float(np.median([i.diameter_px for i in train.images])), 1),
         ),
         classes=classes,

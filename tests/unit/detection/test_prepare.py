@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamcount.detection.prepare import prepare
+from streamcount.detection.prepare import Exposure, bright_level, prepare
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (48, 64, 3)])
@@ -49,3 +49,17 @@ def test_the_same_picture_in_eight_and_in_sixteen_bits_looks_the_same() -> None:
     eight = prepare(image, 1, "percentile").astype(int)
     sixteen = prepare(image.astype(np.uint16) * 257, 1, "percentile").astype(int)
     assert np.abs(eight - sixteen).max() <= 5
+
+
+def test_only_an_image_darker_than_what_the_model_has_seen_is_lit() -> None:
+    image = np.random.default_rng(0).integers(20, 61, (64, 64, 3)).astype(np.uint8)
+    lit = prepare(image, exposure=Exposure(darkest=100, usual=180))
+    assert abs(bright_level(lit) - 180) < 2
+    assert np.array_equal(lit, np.round(image * (180 / bright_level(image))))
+    assert np.array_equal(prepare(image, exposure=Exposure(darkest=50, usual=180)), image)
+    assert np.array_equal(prepare(image, exposure=Exposure()), image)
+
+
+def test_an_image_without_light_is_left_dark() -> None:
+    image = np.full((64, 64, 3), 9, np.uint8)
+    assert np.array_equal(prepare(image, exposure=Exposure(darkest=100, usual=180)), image)

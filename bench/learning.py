@@ -1,0 +1,174 @@
+"""Would more labelled images help? A model's own training, shortened, on a ninth, a third and all of its images.
+
+    python -m bench.learning nuclei DATA --split split.json --output docs/images/learning-nuclei
+
+Each point is the command that stands in the model's `model.toml`, with so many images and as many steps as every
+other point: what differs is the images alone. The figures are those that `streamcount train` writes. Written are a
+CSV and a picture, where a dashed line is the model as it is, with its whole training; what the CSV holds already is
+not trained again.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streamcount.detection.bundle import MODEL_FILE, find_bundle
+from streamcount.training.judge import ANY_CLASS
+
+SHARES = (1 / 9, 1 / 3, 1.0)
+OF_SHAPES = "all classes"
+REPLACED = ("--output", "--epochs", "--split", "--provenance", "--licence")
+TITLES = {
+    "map50": "AP50, mean of classes",
+    "f1": "F1 at IoU 0.5, all cells",
+    "mape": "mean count error, %",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training: of how many images, what it gave, and how long it took."""
+
+    images: int
+    figures: dict[str, float]
+    seconds: int
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="The model, by name or folder.")],
+    data: Annotated[Path, typer.Argument(help="The labelled images that it was made of.")],
+    output: Annotated[Path, typer.Option(help="Files to write, without ending.")],
+    split: Annotated[Path | None, typer.Option(help="Split file.")] = None,
+    epochs: Annotated[int, typer.Option(help="Times that each image is seen where all are taken.")] = 5,
+) -> None:
+    """Trains all points of the curve one after the other."""
+    console = Console()
+    table = _table(find_bundle(name))
+    whole = _images(table["training"])
+    points = {point.images: point for point in _known(output.with_suffix(".csv"))}
+    for share in SHARES:
+        images = round(whole * share)
+        if images not in points:
+            words = [*_own_command(table, data), "--epochs", str(round(epochs / share))]
+            words += ["--images", str(images)] if share < 1 else []
+            words += ["--split", str(split)] if split else []
+            points[images] = _trained(words, images)
+            _write(points, output.with_suffix(".csv"))
+        console.print(f"{images} images: {points[images].figures}, {points[images].seconds} s")
+    shipped = _figures(table)
+    _draw([points[images] for images in sorted(points)], shipped, output.with_suffix(".png"), name)
+    shown = Table("images", *shipped, "seconds")
+    for images in sorted(points):
+        point = points[images]
+        shown.add_row(str(images), *(f"{v:.3f}" for v in point.figures.values()), str(point.seconds))
+    shown.add_row(f"{whole}, as it is", *(f"{v:.3f}" for v in shipped.values()), "")
+    console.print(shown)
+
+
+def _images(training: dict[str, Any]) -> int:
+    """All that there were to train on; a small set served for thresholds too."""
+    learned, held = int(training["images"]), int(training["images_for_thresholds"])
+    return learned if learned == held else learned + held
+
+
+def _own_command(table: dict[str, Any], data: Path) -> list[str]:
+    """The words of the model's own training on ``data``, without those that each point sets."""
+    words = shlex.split(table["training"]["command"])[3:]
+    pairs = [
+        (option, value)
+        for option, value in zip(words[::2], words[1::2], strict=True)
+        if option not in REPLACED
+    ]
+    return ["train", str(data), *(word for pair in pairs for word in pair)]
+
+
+def _trained(words: list[str], images: int) -> Point:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "trial"
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [
+            sys.executable,
+            "-m",
+            "streamcount",
+            *words,
+            "--output",
+            str(bundle),
+            "--work",
+            str(Path(folder) / "work"),
+        ]
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+        return Point(images, _figures(_table(bundle)), round(time.monotonic() - started))
+
+
+def _table(bundle: Path) -> dict[str, Any]:
+    return tomllib.loads((bundle / MODEL_FILE).read_text(encoding="utf-8"))
+
+
+def _figures(table: dict[str, Any]) -> dict[str, float]:
+    """What is judged of a model: of shapes the shares told right, of cells how well they are found and counted."""
+    by_class = table["figures"]["int8"]
+    if OF_SHAPES in by_class:
+        return {name: float(by_class[OF_SHAPES][name]) for name in ("accuracy", "macro_f1")}
+    aps = [row["ap50"] for name, row in by_class.items() if name != ANY_CLASS]
+    every = by_class[ANY_CLASS]
+    return {"map50": sum(aps) / len(aps), "f1": float(every["f1"]), "mape": float(every["mape"])}
+
+
+def _known(path: Path) -> list[Point]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        Point(int(row["images"]), {k: float(row[k]) for k in TITLES if k in row}, int(row["seconds"]))
+        for row in rows
+    ]
+
+
+def _write(points: dict[int, Point], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["images", *next(iter(points.values())).figures, "seconds"])
+        for images in sorted(points):
+            point = points[images]
+            rows.writerow([images, *(round(v, 4) for v in point.figures.values()), point.seconds])
+
+
+def _draw(points: list[Point], shipped: dict[str, float], path: Path, name: str) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 * len(shipped), 3.2), layout="constrained")
+    axes: Any = figure.subplots(1, len(shipped), squeeze=False)[0]
+    for axis, (figure_name, whole) in zip(axes, shipped.items(), strict=True):
+        axis.plot(
+            [p.images for p in points], [p.figures[figure_name] for p in points], marker="o", color="#1f5fd0"
+        )
+        axis.axhline(whole, color="#8a8a8a", linestyle="--")
+        axis.set(xlabel="labelled images", ylabel=TITLES[figure_name], xscale="log")
+        ticks = [p.images for p in points]
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+    figure.suptitle(f"{name}: as many steps on fewer images; dashed: the model as it is")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    typer.run(main)
