@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.training import train_and_judge
 from streamcount.detection.bundle import find_bundle
 from streamcount.training.compile import measure_bundle
-from streamcount.training.data.labelled import Dataset
+from streamcount.training.data.labelled import Dataset, as_one_class
 from streamcount.training.data.parts import apart, read_parts
 from streamcount.training.judge import ANY_CLASS, ClassFigures
 from streamcount.training.plan import Asked, only_some
@@ -105,15 +105,7 @@ def main(
 
 
 def _untrained(parent: str, val: Dataset) -> ClassFigures:
-    return measure_bundle(find_bundle(parent), _one_class(val))["int8"][ANY_CLASS]
-
-
-def _one_class(dataset: Dataset) -> Dataset:
-    """All cells as one class, which a model of other classes can be judged by."""
-    from dataclasses import replace
-
-    images = tuple(replace(i, class_ids=0 * i.class_ids) for i in dataset.images)
-    return replace(dataset, images=images, class_names=("red", "white", "platelet"))
+    return measure_bundle(find_bundle(parent), as_one_class(val, "cell"))["int8"][ANY_CLASS]
 
 
 def _write(points: list[Point], output: Path, title: str) -> None:

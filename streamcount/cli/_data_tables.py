@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from streamcount.cli._console import output_console
 from streamcount.training.data.check import PartSummary, Problem, summarise
 from streamcount.training.data.labelled import Dataset
 
@@ -34,7 +34,7 @@ def print_summary(folder: Path, parts: Mapping[str, Dataset]) -> None:
     ]
     for title, tell in rows:
         table.add_row(title, *(tell(summary) for summary in summaries.values()))
-    Console().print(table)
+    output_console().print(table)
 
 
 def _most(entries: list[str]) -> str:
@@ -44,7 +44,7 @@ def _most(entries: list[str]) -> str:
 
 def print_problems(problems: Sequence[Problem], all_files: bool) -> None:
     """Each finding with some of its files, or all of them."""
-    console = Console()
+    console = output_console()
     if not problems:
         console.print("Nothing found wrong.")
     for problem in problems:

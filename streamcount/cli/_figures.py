@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from streamcount.cli._console import output_console
+
 if TYPE_CHECKING:
     from streamcount.training.data.labelled import Dataset
 
@@ -60,7 +62,7 @@ def print_figures(title: str, measured: Mapping[str, Any]) -> None:
         cells = [format(row[key], form) if key in row else "" for key, _, form in columns]
         low, high = row.get("mape_95", (0.0, 0.0))
         table.add_row(name, *cells, *([f"{low:.1f}-{high:.1f}"] if counted else []))
-    Console().print(table)
+    output_console().print(table)
 
 
 def progress_bar(console: Console) -> Progress:

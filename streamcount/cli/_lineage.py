@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streamcount.cli._console import output_console
 from streamcount.errors import SourceError
 from streamcount.lineage.choices import Axis, Colour
 from streamcount.lineage.model import Family, Lineage, families
@@ -153,7 +154,7 @@ def show(lineage: Lineage, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_plain(lineage, summary), indent=2))
         return
-    console = Console()
+    console = output_console()
     _say(
         console,
         f"{lineage.name}: {summary.tracks} cells in {summary.frames} frames, {summary.sightings} sightings",

@@ -7,10 +7,13 @@ import shlex
 import threading
 from collections.abc import Callable
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from streamcount.config import Settings
@@ -54,6 +57,16 @@ class Form(StrEnum):
 
     int8 = "int8"
     float32 = "float32"
+
+
+def need_training_extra() -> None:
+    """Raises ConfigurationError where what training and judging need is not installed, before any work is done."""
+    missing = [name for name in ("faster_coco_eval", "imagehash", "keras") if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"This needs the extra `train` ({', '.join(missing)} is missing): pip install 'streamcount[train]'; "
+            "in a clone, pip install '.[train]'."
+        )
 
 
 def command_line(words: list[str], options: dict[str, object]) -> str:

@@ -12,6 +12,8 @@ from rich.text import Text
 
 # More rows than this tell less than their sums.
 MOST_ROWS = 40
+# More classes than this stand one below the other where there is one source.
+MOST_ACROSS = 5
 
 
 @dataclass
@@ -45,7 +47,8 @@ class Tally:
 def count_table(runs: Sequence[tuple[str, Sequence[Tally]]], class_names: Sequence[str]) -> Table:
     """Counts per class of each source; of each run where there are too many sources. runs: name, its sources.
 
-    Of several frames the mean is told; the last row adds all frames.
+    Of several frames the mean is told; the last row adds all frames. Many classes of one source stand one below the
+    other.
     """
     rows = [tally for _, tallies in runs for tally in tallies if tally.frames]
     everything = _joined("all frames, added", rows)
@@ -60,9 +63,16 @@ def count_table(runs: Sequence[tuple[str, Sequence[Tally]]], class_names: Sequen
         if told is not None
     ]
     table = Table(box=box.SIMPLE_HEAD, caption="of several frames: the mean" if several else None)
+    headings = ["frames"] * several + [*class_names, "total", *extra]
+    if one_source and len(class_names) > MOST_ACROSS:
+        table.add_column("")
+        table.add_column(Text(rows[0].name), justify="right", overflow="fold")
+        for row in zip(headings, _cells(rows[0], class_names, several, extra, rows[0].frames), strict=True):
+            table.add_row(*row)
+        return table
     table.add_column("source", overflow="fold")
-    for heading in ["frames"] * several + [*class_names, "total", *extra]:
-        table.add_column(heading, justify="right")
+    for heading in headings:
+        table.add_column(heading, justify="right", overflow="fold")
     for tally in rows:
         table.add_row(Text(tally.name), *_cells(tally, class_names, several, extra, tally.frames))
     if not one_source:

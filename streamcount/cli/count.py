@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamcount.cli._console import output_console
 from streamcount.cli._options import Form, duration_ns
 from streamcount.errors import ExitCode, SourceError
 
@@ -146,7 +147,7 @@ def count(
         writer = None if output is None else stack.enter_context(ResultWriter(output))
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
         report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told, setup)
-    console = told if STDOUT in (output, csv) else Console()
+    console = told if STDOUT in (output, csv) else output_console()
     console.print(count_table(report.runs, built.model.class_names))
     if window is not None:
         console.print(windows_table(report.windows))

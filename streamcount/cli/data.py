@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamcount.cli._options import need_training_extra
 from streamcount.cli.data_corrections import corrections
 from streamcount.errors import ExitCode, TrainingError
 
@@ -98,6 +99,7 @@ def check(
 
     Example: `streamcount data check smears --pictures sheets/`
     """
+    need_training_extra()
     from rich.console import Console
 
     from streamcount.cli._data_tables import print_problems, print_summary
@@ -142,6 +144,7 @@ def split(
     ] = None,
     format: Format = None,
     classes: Classes = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over another split.")] = False,
 ) -> None:
     """Split a set into train and val, near-duplicates never in both. The images stay where they are.
 
@@ -151,6 +154,7 @@ def split(
     Examples: `streamcount data split crops --by order`,
     `streamcount data split smears --source shape --leave-out 640x480 --output without-480.json`
     """
+    need_training_extra()
     from rich.console import Console
 
     from streamcount.training.data.duplicates import fingerprints, groups_of, near_duplicates
@@ -171,17 +175,15 @@ def split(
     path = output or folder / SPLIT_NAME
     names = [relative(image.path, folder) for image in images]
     command = _split_command(folder, val, by, source, leave_out, block, seed)
-    write_split(
-        path,
-        SplitFile(
-            command=command,
-            seed=seed,
-            source=source,
-            train=[names[i] for i in chosen.train],
-            val=[names[i] for i in chosen.val],
-            left_out=[names[i] for i in chosen.left_out],
-        ),
+    told_apart = SplitFile(
+        command=command,
+        seed=seed,
+        source=source,
+        train=[names[i] for i in chosen.train],
+        val=[names[i] for i in chosen.val],
+        left_out=[names[i] for i in chosen.left_out],
     )
+    write_split(path, told_apart, replace=replace)
     several = sum(len(group) > 1 for group in groups)
     Console().print(
         f"Wrote {path}: {len(chosen.train)} train, {len(chosen.val)} val, {len(chosen.left_out)} left out; "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from streamcount.cli._console import output_console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -34,13 +36,11 @@ def dead_letters(
     """Lists the frames that could not be counted, with the reason; saves them, or sends them again."""
     from contextlib import ExitStack
 
-    from rich.console import Console
-
     from streamcount.config import load_settings
     from streamcount.service.dead_letters import Replay, read_dead_letters
 
     settings = load_settings(config)
-    console = Console()
+    console = output_console()
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
     found = 0

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from streamcount.cli._console import output_console
 from streamcount.cli._figures import describe, print_figures, progress_bar
-from streamcount.cli._options import Form
+from streamcount.cli._options import Form, need_training_extra
 from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def evaluate(
     """
     if bool(model) == bool(detector):
         raise ConfigurationError("Give either --model NAME or --detector NAME, and not both.")
+    need_training_extra()
+    if detector:
+        build_detector(detector)
     from streamcount.training.data.parts import read_part
 
     console = Console(stderr=True)
@@ -95,6 +99,8 @@ def evaluate(
 
             console.print(f"Wrote {write_shapes_report(shapes, report)}.")
         return
+    if model:
+        dataset = _comparable(dataset, model, console)
     if scale is Scale.told:
         dataset = _with_scale(dataset, model)
     with progress_bar(console) as progress:
@@ -126,6 +132,27 @@ def _with_scale(dataset: Dataset, model: str) -> Dataset:
     return with_pixel_sizes(dataset, load_bundle(model).input.cell_diameter_um)
 
 
+def _comparable(dataset: Dataset, model: str, console: Console) -> Dataset:
+    """The set as it is where the model knows its classes, else with all cells as one class; says what is left out."""
+    from streamcount.detection.bundle import load_bundle
+    from streamcount.detection.tflite import TfliteConfig
+    from streamcount.training.data.labelled import as_one_class
+    from streamcount.training.judge import ANY_CLASS, class_columns
+
+    bundle = load_bundle(model)
+    columns = class_columns(TfliteConfig(model=model).build(), dataset, bundle)
+    if columns is None:
+        console.print(
+            f"The labels name {', '.join(dataset.class_names)}, {bundle.name} {', '.join(bundle.class_names)}: all "
+            "cells are judged as one class.", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return as_one_class(dataset, ANY_CLASS)
+    unlabelled = [name for name, column in zip(bundle.class_names, columns, strict=True) if column < 0]
+    if unlabelled:
+        console.print(f"No label names {', '.join(unlabelled)}: such finds are left out.", highlight=False)
+    return dataset
+
+
 def _tell(
     measured: Mapping[str, Mapping[str, Any]], title: str, shares: dict[str, float], *, as_json: bool
 ) -> None:
@@ -137,7 +164,7 @@ def _tell(
     for name, figures in measured.items():
         print_figures(f"{title}: {name}", figures)
     for line, value in shares.items():
-        Console().print(f"{line}: {value:.2f} points")
+        output_console().print(f"{line}: {value:.2f} points")
 
 
 def _record(bundle: str, measured: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from streamcount.errors import ConfigurationError
+from streamcount.cli._options import need_training_extra
+from streamcount.errors import ConfigurationError, TrainingError
 
 
 class Form(StrEnum):
@@ -48,6 +50,10 @@ def export(
         raise ConfigurationError(f"--output {output} must end in .tflite.")
     if form is Form.keras and output.suffix != ".keras":
         raise ConfigurationError(f"--output {output} must end in .keras.")
+    if form is Form.int8 and data is None:
+        raise TrainingError("int8 needs images to set its scales by: give --data, some fifty will do.")
+    need_training_extra()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from streamcount.training.compile import typical_inputs
     from streamcount.training.data.read import read_data
     from streamcount.training.reexport import rebuild, write_form

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streamcount.cli._console import output_console
 from streamcount.cli._figures import print_figures
 from streamcount.cli._options import command_line
 
@@ -29,7 +30,7 @@ def list_models() -> None:
         table.add_row(
             name, bundle.task, classes, f"{bundle.input.cell_diameter_px:g}", ", ".join(bundle.forms)
         )
-    Console().print(table)
+    output_console().print(table)
 
 
 @model.command("show")
@@ -45,7 +46,7 @@ def show(
 
     bundle, folder = load_bundle(name), find_bundle(name)
     told = read_model_file(folder)
-    console, info = Console(), bundle.input
+    console, info = output_console(), bundle.input
     console.print(f"[bold]{bundle.name}[/bold]: {bundle.task}, in {folder}")
     colour = "grey" if info.channels == 1 else "colour"
     size = f"{info.crop_px} px crops" if info.crop_px else f"sides a multiple of {info.multiple_px} px"

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from streamcount.cli._console import output_console
 from streamcount.cli._figures import progress_bar
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def score(
 
 
 def _print(told: Score, title: str) -> None:
-    console = Console()
+    console = output_console()
     console.print(
         f"{title}: {told.frames} frames; truth {told.tracks[0]} tracks, {told.cells[0]} cells; "
         f"results {told.tracks[1]} tracks, {told.cells[1]} cells",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from streamcount.cli._figures import print_figures
-from streamcount.cli._options import command_line
+from streamcount.cli._options import command_line, need_training_extra
 from streamcount.cli._training import (
     Order,
     Source,
@@ -22,6 +23,10 @@ from streamcount.cli._training import (
     some_of,
     words,
 )
+from streamcount.detection.bundle import load_bundle
+from streamcount.errors import TrainingError
+
+INTERRUPTED = 130  # as shells say it of Ctrl-C
 
 
 class Task(StrEnum):
@@ -78,7 +83,11 @@ def train(
         _option("What to learn: boxes, instances (masks), or shapes of single cells [default: by the data]."),
     ] = None,
     epochs: Annotated[
-        int | None, _option("Times each image is seen [default: 30; 12 with --from; shapes 24].", min=1)
+        int | None,
+        _option(
+            "Rounds; few images are seen over and over in each [default: 30; 12 with --from; shapes 24].",
+            min=1,
+        ),
     ] = None,
     seed: Annotated[int, _option("The same seed and data give the same model, but for rounding.")] = 1,
     width: Annotated[
@@ -129,6 +138,7 @@ def train(
     licence: Annotated[str, _option("Licence of the data, kept in model.toml.")] = "unknown",
     provenance: Annotated[str, _option("Where the data is from, kept in model.toml.")] = "unknown",
     work: Annotated[Path | None, _option("Folder of the unfinished state [default: .training/NAME].")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a model that is in OUTPUT.")] = False,
 ) -> None:
     """Train a net on labelled images and compile it to a model bundle: full int8, and float32.
 
@@ -143,6 +153,13 @@ def train(
     A second stage, of points `x y class` on cells that another model finds:
     `streamcount train points --task shapes --from blood-smear --output models/my-shapes`
     """
+    need_training_extra()
+    name = model_name(output)
+    if output.exists() and any(output.iterdir()) and not replace:
+        raise TrainingError(f"{output} is not empty; name a new folder for --output, or give --replace.")
+    if parent:
+        load_bundle(parent)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own talk hides what is told here
     console = Console(stderr=True)
     with console.status("reading the data"):
         parts, index = read_for_training(
@@ -150,6 +167,7 @@ def train(
         )
     shapes = task is Task.shapes
     from streamcount.training.compile import Naming
+    from streamcount.training.loop import forget
     from streamcount.training.plan import Asked, plan
 
     class_names = chosen_names(parts.train.class_names, names)
@@ -158,7 +176,7 @@ def train(
               colour and colour.value, normalise and normalise.value, backbone, parent), parts.train
     )  # fmt: skip
     naming = Naming(
-        name=model_name(output),
+        name=name,
         class_names=class_names,
         abnormal=some_of(class_names, abnormal, "--abnormal"),
         dead=some_of(class_names, dead, "--dead"),
@@ -167,7 +185,7 @@ def train(
         cell_diameter_um=cell_um,
         licence=licence,
         provenance=provenance,
-        command=command_line(["train", data.name, "--output", f"models/{model_name(output)}"], {
+        command=command_line(["train", data.name, "--output", f"models/{name}"], {
             "from": Path(parent).name, "images": images, "task": task and task.value, "epochs": recipe.epochs,
             "seed": seed, "width": recipe.width, "diameter": recipe.diameter_px, "cell-um": cell_um,
             "reference": reference, "names": names, "drop": drop, "abnormal": abnormal,
@@ -178,8 +196,13 @@ def train(
             "split": split and split.name, "licence": licence, "provenance": provenance,
         }),
     )  # fmt: skip
-    order = Order(parts, recipe, naming, work or Path(".training") / naming.name, output)
-    measured = make_shapes(order, first, refines, console) if shapes else make_dense(order, console)
+    order = Order(parts, recipe, naming, work or Path(".training") / name, output)
+    try:
+        measured = make_shapes(order, first, refines, console) if shapes else make_dense(order, console)
+    except KeyboardInterrupt as interrupt:
+        console.print(f"Stopped; the same command goes on after the last whole epoch (in {order.state}).")
+        raise typer.Exit(INTERRUPTED) from interrupt
     for form, figures in measured.items():
         print_figures(f"{naming.name}, {form}, on {data.name}/val", figures)
-    console.print(f"Wrote {output}. The state in {order.state} is not needed any more.")
+    forget(order.state)
+    console.print(f"Wrote {output}; the losses of its training are in {order.state}.")

@@ -28,6 +28,7 @@ from streamcount.detection.net import padded
 from streamcount.detection.postprocess import tempered
 from streamcount.detection.prepare import Exposure, bright_level, prepare
 from streamcount.detection.tflite import TfliteConfig
+from streamcount.errors import TrainingError
 from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.data.labelled import Dataset
 from streamcount.training.export import compile_float32, compile_int8, exportable
@@ -250,7 +251,11 @@ def typical_inputs(dataset: Dataset, recipe: Recipe) -> list[NDArray[np.uint8]]:
 def _columns(folder: Path, dataset: Dataset) -> list[int]:
     bundle = load_bundle(str(folder))
     columns = class_columns(TfliteConfig(model=str(folder)).build(), dataset, bundle)
-    return columns if columns is not None else list(range(len(bundle.classes)))
+    if columns is None:
+        raise TrainingError(
+            f"The labels name {', '.join(dataset.class_names)}, the model {', '.join(bundle.class_names)}."
+        )
+    return columns
 
 
 Compiled = dict[str, tuple[bytes, tuple[str, ...]]]

@@ -27,6 +27,7 @@ def fit(dataset: Dataset, recipe: Recipe, work: Path, progress: Progress | None 
         build=partial(build_net, len(dataset.class_names), recipe),
         batches=make_batches(dataset, recipe),
         images=len(dataset.images),
+        digest=dataset.digest(),
         parts=LOSSES,
         losses=partial(each_loss, weights=class_weights(dataset), shares=shares),
     )

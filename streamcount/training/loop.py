@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from streamcount.training.weights import load_backbone
 
 # XLA takes a quarter off each step on two cores, but half a minute to start.
 FUSED_FROM = 300
+RECIPE_FILE, HISTORY_FILE, LOGS = "recipe.json", "history.jsonl", "logs"
 Progress = Callable[[int, int, float], None]
 """Called with (steps done, steps in all, mean loss of late)."""
 
@@ -34,12 +36,17 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned. build: makes the untrained net. batches: see there; images: how many there are to learn from.
-    parts: the names of the loss's parts; losses: (outputs, *what is asked for) -> their values, to be summed."""
+    """What is learned.
+
+    build: makes the untrained net. batches: see there; images: how many there are to learn from; digest: tells
+    them and their labels from others. parts: the names of the loss's parts; losses: (outputs, *what is asked for) ->
+    their values, to be summed.
+    """
 
     build: Callable[[], Any]
     batches: Batches
     images: int
+    digest: str
     parts: tuple[str, ...]
     losses: Callable[..., Any]
 
@@ -49,7 +56,7 @@ def learn(lesson: Lesson, recipe: Recipe, work: Path, progress: Progress | None 
 
     After every epoch the whole state goes to ``work``; called again with the same recipe it goes on from
     there. Losses go to history.jsonl and, for TensorBoard, to logs/ in the same folder. Raises TrainingError when
-    ``work`` holds the state of another recipe.
+    ``work`` holds the state of another recipe or of other data. `forget` removes the state.
     """
     import keras
     import tensorflow as tf
@@ -62,7 +69,7 @@ def learn(lesson: Lesson, recipe: Recipe, work: Path, progress: Progress | None 
     batches = lesson.batches
     total = recipe.epochs * batches.steps()
     optimizer = _optimizer(net, recipe, total)
-    _check_same_run(work, recipe, lesson.images)
+    check_same_run(work, {**recipe.described(), "images": lesson.images, "data": lesson.digest})
     done = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(net=net, averaged=averaged, optimizer=optimizer, done=done)
     manager = tf.train.CheckpointManager(checkpoint, str(work / "state"), max_to_keep=1)
@@ -70,7 +77,7 @@ def learn(lesson: Lesson, recipe: Recipe, work: Path, progress: Progress | None 
         checkpoint.restore(manager.latest_checkpoint).expect_partial()
     trained = _Step(net, averaged, optimizer, recipe.ema_decay, lesson.losses, total >= FUSED_FROM)
     frozen_epochs = round(recipe.frozen_share * recipe.epochs)
-    log = tf.summary.create_file_writer(str(work / "logs"))
+    log = tf.summary.create_file_writer(str(work / LOGS))
     for epoch in range(int(done.numpy()), recipe.epochs):
         step = trained.compiled(kept if epoch < frozen_epochs else [])
         losses: list[Any] = []
@@ -114,19 +121,37 @@ def _record(work: Path, log: Any, epoch: int, losses: dict[str, Any]) -> None:
             row[name] = round(float(value), 5)
             tf.summary.scalar(f"loss/{name}", float(value), epoch)
         log.flush()
-    with (work / "history.jsonl").open("a", encoding="utf-8") as history:
+    with (work / HISTORY_FILE).open("a", encoding="utf-8") as history:
         history.write(json.dumps(row) + "\n")
 
 
-def _check_same_run(work: Path, recipe: Recipe, images: int) -> None:
-    described = json.dumps({**recipe.described(), "images": images}, sort_keys=True)
-    path = work / "recipe.json"
-    if path.is_file() and path.read_text(encoding="utf-8") != described:
-        raise TrainingError(
-            f"{work} holds a training with other options or data; remove it or give another --work."
-        )
+def forget(work: Path) -> None:
+    """Remove the state of a training that is done, so that the next may begin; its losses stay to be looked at."""
+    for path in work.glob(f"**/{RECIPE_FILE}"):
+        shutil.rmtree(path.parent / "state", ignore_errors=True)
+        path.unlink()
+
+
+def check_same_run(work: Path, described: dict[str, Any]) -> None:
+    """Keep in `work` what the training is described by.
+
+    Raises TrainingError, which names what differs, where another one is unfinished there.
+    """
+    path = work / RECIPE_FILE
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        others = sorted(key for key in {*before, *described} if before.get(key) != described.get(key))
+        if others:
+            raise TrainingError(
+                f"{work} holds the state of an unfinished training that differs in {', '.join(others)}; remove the "
+                "folder to begin anew, or give another --work."
+            )
+        return
+    # What an earlier training told of itself is not of this one.
+    (work / HISTORY_FILE).unlink(missing_ok=True)
+    shutil.rmtree(work / LOGS, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    path.write_text(described, encoding="utf-8")
+    path.write_text(json.dumps(described, sort_keys=True), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ class Dataset:
             counts += np.bincount(image.class_ids, minlength=len(counts))
         return counts
 
+    def digest(self) -> str:
+        """A hash of which images these are and of what is labelled in them; pixels are not looked at."""
+        told = hashlib.sha256(repr(self.class_names).encode())
+        for image in self.images:
+            told.update(image.path.name.encode() + image.boxes_px.tobytes() + image.class_ids.tobytes())
+        return told.hexdigest()
+
 
 def read_image(path: Path) -> Image:
     """Read one image as (H, W) grey or (H, W, 3) RGB, uint8 or uint16; an alpha channel is dropped.
@@ -135,6 +142,12 @@ def undoubled(boxes_px: NDArray[np.float32], class_ids: NDArray[np.int64]) -> ND
     for i in range(1, len(boxes_px)):
         keep[i] = not (doubled[i, :i] & keep[:i]).any()
     return keep
+
+
+def as_one_class(dataset: Dataset, name: str) -> Dataset:
+    """The set with all cells called the same, which a model of any classes can be judged on."""
+    images = tuple(replace(image, class_ids=np.zeros_like(image.class_ids)) for image in dataset.images)
+    return Dataset(images, (name,))
 
 
 def split_calibration(dataset: Dataset, share: float) -> tuple[Dataset, Dataset]:

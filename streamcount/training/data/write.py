@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.errors import TrainingError
-from streamcount.training.data.parts import SplitFile
+from streamcount.training.data.parts import SplitFile, read_split
 from streamcount.training.data.sheet import write_picture
 from streamcount.types import Image
 
@@ -67,8 +67,18 @@ def require_new(folder: Path) -> None:
         raise TrainingError(f"{folder} is not empty; name a new folder for --output.")
 
 
-def write_split(path: Path, split: SplitFile) -> None:
-    """Write a split file as JSON that a person can read. Raises TrainingError where that fails."""
+def write_split(path: Path, split: SplitFile, *, replace: bool = False) -> None:
+    """Write a split file as JSON that a person can read.
+
+    Raises TrainingError where that fails, and where another split would be lost, unless it is to be replaced.
+    """
+    if path.exists() and not replace:
+        before = read_split(path)
+        if {*before.train} != {*split.train} or {*before.val} != {*split.val}:
+            raise TrainingError(
+                f"{path} holds another split, and a model made by it has seen images that would now be held back: "
+                "give --output for a second split, or --replace."
+            )
     text = msgspec.json.format(msgspec.json.encode(split), indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

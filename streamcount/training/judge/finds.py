@@ -48,7 +48,11 @@ def find_all(
     *,
     masks: bool = False,
 ) -> list[Found]:
-    """Run the detector over all images. `columns` maps its classes to the data's; masks: with outlines."""
+    """Run the detector over all images. masks: with outlines.
+
+    columns: the data's number of each of the detector's classes; -1 for one that the data does not label, whose
+    finds are left out.
+    """
     found = []
     for image in dataset.images:
         found.append(as_found(detector.detect(frame_of(image), labels=masks), columns))
@@ -66,18 +70,21 @@ def frame_of(image: LabelledImage) -> Frame:
 
 
 def as_found(cells: Detections, columns: list[int]) -> Found:
-    """Detections with the data's class numbers."""
-    return Found(cells.boxes_px, np.array(columns, np.int64)[cells.class_ids], cells.scores, cells.labels)
+    """Detections with the data's class numbers, those of classes that it does not label left out."""
+    numbers = np.array(columns, np.int64)[cells.class_ids]
+    return Found(cells.boxes_px, numbers, cells.scores, cells.labels).take(numbers >= 0)
 
 
 def class_columns(detector: Detector, dataset: Dataset, bundle: Bundle | None) -> list[int] | None:
-    """The data's number of each of the detector's classes, by the bundle's `label` or by name; or None."""
+    """The data's number of each of the detector's classes, by the bundle's `label` or by name; -1 for one that the
+    data does not label. None where no name is known to both; all are 0 where the data calls every cell the same.
+    """
     labels = {info.name: info.label for info in bundle.classes if info.label} if bundle else {}
     known = {name: label for name, label in labels.items() if label in dataset.class_names}
     names = [known.get(name, name) for name in detector.model.class_names]
-    if not set(names) <= set(dataset.class_names):
-        return None
-    return [dataset.class_names.index(name) for name in names]
+    if set(names) & set(dataset.class_names):
+        return [dataset.class_names.index(name) if name in dataset.class_names else -1 for name in names]
+    return [0] * len(names) if len(dataset.class_names) == 1 else None
 
 
 def doubtful(model: str, bundle: Bundle, form: str = "int8") -> Detector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def fit_classifier(
         build=partial(build_classifier, classes, recipe),
         batches=CropBatches(crops, recipe),
         images=len(crops.class_ids),
+        digest=hashlib.sha256(crops.pixels.tobytes() + crops.class_ids.tobytes()).hexdigest(),
         parts=("class",),
         losses=partial(_loss, classes=classes),
     )

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streamcount.cli import app
-from streamcount.errors import ExitCode, TrainingError
+from streamcount.errors import ConfigurationError, ExitCode, TrainingError
 from streamcount.training.data.parts import read_parts
 
 RUNNER = CliRunner()
@@ -55,6 +55,29 @@ def test_split_then_check_finds_no_duplicate_across_parts(folder: Path) -> None:
         assert len(parts) == 1
     assert {name: len(part.images) for name, part in read_parts(folder).items()} == {"train": 14, "val": 6}
     assert "2 groups of near-duplicates in one part" in run("check", folder)
+
+
+def test_another_split_is_written_over_only_where_that_is_said(folder: Path) -> None:
+    run("split", folder, "--val", "0.3")
+    first = (folder / "split.json").read_bytes()
+    result = RUNNER.invoke(app, ["data", "split", str(folder), "--val", "0.3", "--seed", "2"])
+    assert isinstance(result.exception, TrainingError)
+    assert "--replace" in str(result.exception)
+    assert (folder / "split.json").read_bytes() == first
+    run("split", folder, "--val", "0.3", "--seed", "2", "--replace")
+    assert json.loads((folder / "split.json").read_bytes())["seed"] == 2
+
+
+def test_a_missing_extra_is_told_before_any_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamcount.cli._options.find_spec", lambda name: None)
+    for words in (
+        ["data", "split", folder], ["data", "check", folder], ["evaluate", folder, "--model", "blood-smear"],
+        ["train", folder, "--output", folder / "mine"],
+        ["export", "nuclei", "--output", folder / "nuclei.tflite"],
+    ):  # fmt: skip
+        result = RUNNER.invoke(app, [str(word) for word in words])
+        assert isinstance(result.exception, ConfigurationError), words
+        assert "pip install 'streamcount[train]'" in str(result.exception)
 
 
 def test_check_tells_duplicates_across_parts_with_its_exit_code(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcount.detection.bundle import load_bundle
+from streamcount.detection.bundle import known_models, load_bundle
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.errors import ModelError
 
@@ -72,6 +72,14 @@ def test_an_unknown_name_lists_the_models_there_are() -> None:
 
 def test_the_committed_model_is_the_one_that_its_file_names() -> None:
     assert load_bundle("blood-smear").read_model()
+
+
+def test_the_models_mark_what_their_cards_call_abnormal() -> None:
+    marked = {name: set(load_bundle(name).abnormal) for name in known_models()}
+    assert marked["viability"] == {"dead"}
+    assert marked["red-cell-shapes"] == {
+        "spherocyte", "target-cell", "burr-cell", "schistocyte", "elliptocyte"
+    }  # fmt: skip
 
 
 def test_a_damaged_model_is_refused(folder: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_training_goes_on_from_its_last_epoch(dataset: Dataset, tmp_path: Path
         fit(dataset, recipe, tmp_path, stop_in_second_epoch)
     fit(dataset, recipe, tmp_path, lambda step, total, loss: done.append(step))
     assert done == [*range(1, 27), *range(26, 51)]
-    with pytest.raises(TrainingError, match="other options or data"):
+    with pytest.raises(TrainingError, match="differs in batch, canvas_px, diameter_px, epochs"):
         fit(dataset, Recipe(epochs=3, width=2), tmp_path)
 
 
@@ -123,6 +123,14 @@ def test_the_commands_make_a_bundle_and_judge_it(
     )
     assert told.exit_code == 0, told.output
     assert {"int8, scale told", "int8, scale told, whole cells"} == set(json.loads(told.stdout))
+    foreign = CliRunner().invoke(app, ["evaluate", "cells/val", "--model", "nuclei", "--json"])
+    assert foreign.exit_code == 0, foreign.output
+    assert "judged as one class" in foreign.stderr
+    assert set(json.loads(foreign.stdout)["int8"]) == {"any cell"}
+    assert not list(Path(".training/drawn").rglob("recipe.json"))
+    over = CliRunner().invoke(app, ["train", "cells", "--output", "made/drawn"])
+    assert isinstance(over.exception, TrainingError)
+    assert "--replace" in str(over.exception)
     words = ["export", "made/drawn", "--form", "int8", "--size", "96x128", "--data", "cells/train"]
     result = CliRunner().invoke(app, [*words, "--output", "out/fixed.tflite"])
     assert result.exit_code == 0, result.output
