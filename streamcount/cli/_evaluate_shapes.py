@@ -20,11 +20,13 @@ def judge_shapes(
 
     first: the model that finds the cells; "" for the one that the bundle was trained with.
     """
+    import numpy as np
+
     from streamcount.detection.bundle import find_bundle, load_bundle
     from streamcount.detection.tflite import TfliteConfig
     from streamcount.training.modelfile import read_model_file
     from streamcount.training.shapes.crops import cut_labelled, find_cells, twice_labelled
-    from streamcount.training.shapes.judge import bundle_view, compiled_shares, shape_figures
+    from streamcount.training.shapes.judge import abnormal_told, bundle_view, compiled_shares, shape_figures
     from streamcount.training.shapes.report import ShapeSubject
 
     folder = find_bundle(model)
@@ -45,7 +47,11 @@ def judge_shapes(
             blind, names, compiled_shares(folder, form, blind).argmax(axis=1)
         ),
     }
-    return ShapeSubject(model, data.name, names, crops, shares, figures, (twice.cells, twice.agreed))
+    marked = np.array([one.abnormal for one in bundle.classes])
+    abnormal = abnormal_told(crops.class_ids, shares, marked)
+    return ShapeSubject(
+        model, data.name, names, crops, shares, figures, (twice.cells, twice.agreed), abnormal
+    )
 
 
 def _in_order_of(dataset: Dataset, numbers: dict[str, int]) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from streamcount.cli._console import output_console
 
 if TYPE_CHECKING:
     from streamcount.training.data.labelled import Dataset
+    from streamcount.training.shapes.judge import AbnormalTold
 
 
 def describe(console: Console, part: str, dataset: Dataset) -> None:
@@ -62,6 +63,16 @@ def print_figures(title: str, measured: Mapping[str, Any]) -> None:
         cells = [format(row[key], form) if key in row else "" for key, _, form in columns]
         low, high = row.get("mape_95", (0.0, 0.0))
         table.add_row(name, *cells, *([f"{low:.1f}-{high:.1f}"] if counted else []))
+    output_console().print(table)
+
+
+def print_abnormal(told: Sequence[AbnormalTold]) -> None:
+    """Print what the classes marked abnormal are worth together."""
+    table = Table(title="Told as abnormal by its class", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("probability of at least", "of abnormal cells", "of all others"):
+        table.add_column(heading, justify="right")
+    for one in told:
+        table.add_row(f"{one.least:.1f}", f"{one.of_abnormal:.1%}", f"{one.of_others:.1%}")
     output_console().print(table)
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from streamcount.cli._console import output_console
-from streamcount.cli._figures import describe, print_figures, progress_bar
+from streamcount.cli._figures import describe, print_abnormal, print_figures, progress_bar
 from streamcount.cli._options import Form, need_training_extra
 from streamcount.errors import ConfigurationError
 
@@ -93,6 +93,8 @@ def evaluate(
     if model and _is_second_stage(model):
         shapes = _judge_shapes(dataset, (model, first, form.value), data, console)
         _tell(shapes.figures, f"{model} on {shapes.data}", {}, as_json=as_json)
+        if shapes.abnormal and not as_json:
+            print_abnormal(shapes.abnormal)
         _record(record, shapes.figures)
         if report is not None:
             from streamcount.training.shapes.report import write_shapes_report

@@ -16,6 +16,7 @@ from streamcount.training.shapes.crops import Crops, View
 
 ALL_CLASSES = "all classes"
 RESAMPLES = 1000
+LEAST_SHARES = (0.0, 0.5, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,31 @@ def confusion(labels: NDArray[np.int64], guesses: NDArray[np.int64], classes: in
     """(C, C), rows labelled, columns guessed."""
     flat = np.bincount(labels * classes + guesses, minlength=classes * classes)
     return np.asarray(flat.reshape(classes, classes), np.int64)
+
+
+@dataclass(frozen=True)
+class AbnormalTold:
+    """Cells told as one of the classes marked abnormal, where that class has at least the probability `least`: the
+    shares of those labelled so, and of all others."""
+
+    least: float
+    of_abnormal: float
+    of_others: float
+
+
+def abnormal_told(
+    class_ids: NDArray[np.int64], shares: NDArray[np.float32], abnormal: NDArray[np.bool_]
+) -> list[AbnormalTold]:
+    """What marking classes (C,) as abnormal is worth, of single looks. class_ids (N,); shares (N, C)."""
+    labelled = abnormal[class_ids]
+    if not labelled.any() or labelled.all():
+        return []
+    result = []
+    for least in LEAST_SHARES:
+        told = abnormal[shares.argmax(axis=1)] & (shares.max(axis=1) >= least)
+        rates = told[labelled].mean(), told[~labelled].mean()
+        result.append(AbnormalTold(least, *(round(float(rate), 4) for rate in rates)))
+    return result
 
 
 def fit_share_temperature(shares: NDArray[np.floating], class_ids: NDArray[np.int64]) -> float:

@@ -12,15 +12,26 @@ from numpy.typing import NDArray
 from streamcount.training.judge.plots import calibration_plot, confusion_plot, jpeg_uri
 from streamcount.training.judge.report import Gallery, Page, Picture, Plot, Table, write_page
 from streamcount.training.shapes.crops import Crops
-from streamcount.training.shapes.judge import ALL_CLASSES, AllShapes, Figures, ShapeFigures, confusion
+from streamcount.training.shapes.judge import (
+    ALL_CLASSES,
+    AbnormalTold,
+    AllShapes,
+    Figures,
+    ShapeFigures,
+    confusion,
+)
 
 CONFUSIONS, CROPS_EACH = 20, 12
 
 
 @dataclass(frozen=True)
 class ShapeSubject:
-    """What is judged: names, the crops with their labels, the compiled net's probabilities (N, C), and the figures by
-    form. twice: cells that are in two copies of a picture, and how many of them have the same label in both."""
+    """What is judged.
+
+    crops: with their labels; shares: the compiled net's probabilities (N, C); figures: by form. twice: cells that are in
+    two copies of a picture, and how many of them have the same label in both. abnormal: what the classes marked so
+    are worth.
+    """
 
     model: str
     data: str
@@ -29,6 +40,7 @@ class ShapeSubject:
     shares: NDArray[np.float32]
     figures: dict[str, Figures]
     twice: tuple[int, int]
+    abnormal: list[AbnormalTold]
 
 
 def write_shapes_report(subject: ShapeSubject, folder: Path) -> Path:

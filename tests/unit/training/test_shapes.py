@@ -19,7 +19,7 @@ from streamcount.errors import TrainingError
 from streamcount.training.data.labelled import Dataset, LabelledImage, without_classes
 from streamcount.training.shapes.clean import suspect
 from streamcount.training.shapes.crops import Crops, FoundCells, match_points, twice_labelled
-from streamcount.training.shapes.judge import ALL_CLASSES, fit_share_temperature, shape_figures
+from streamcount.training.shapes.judge import ALL_CLASSES, abnormal_told, fit_share_temperature, shape_figures
 
 
 def draw_smear(rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
@@ -176,3 +176,13 @@ def test_classes_can_be_left_out() -> None:
     assert some.images[0].class_ids.tolist() == [0, 1]
     with pytest.raises(TrainingError, match="no class of the data"):
         without_classes(dataset, ("d",))
+
+
+def test_what_abnormal_classes_are_worth_is_told_at_each_least_probability() -> None:
+    class_ids = np.array([0, 0, 0, 0, 1, 1], np.int64)
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [1.0, 0.0], [0.05, 0.95], [0.6, 0.4]], np.float32)
+    told = abnormal_told(class_ids, shares, np.array([False, True]))
+    assert [(one.of_abnormal, one.of_others) for one in told] == [
+        (0.5, 0.25), (0.5, 0.25), (0.5, 0.0), (0.5, 0.0), (0.5, 0.0)
+    ]  # fmt: skip
+    assert abnormal_told(class_ids, shares, np.array([False, False])) == []
