@@ -28,9 +28,9 @@ CONFUSIONS, CROPS_EACH = 20, 12
 class ShapeSubject:
     """What is judged.
 
-    crops: with their labels; shares: the compiled net's probabilities (N, C); figures: by form. twice: cells that are in
-    two copies of a picture, and how many of them have the same label in both. abnormal: what the classes marked so
-    are worth.
+    crops: with their labels; shares: the compiled net's probabilities (N, C); figures: by form. twice: cells that are
+    in two copies of a picture, and how many of them have the same label in both. abnormal: what the classes marked
+    so are worth.
     """
 
     model: str
