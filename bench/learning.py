@@ -55,7 +55,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="The labelled images that it was made of.")],
     output: Annotated[Path, typer.Option(help="Files to write, without ending.")],
     split: Annotated[Path | None, typer.Option(help="Split file.")] = None,
-    epochs: Annotated[int, typer.Option(help="Times that each image is seen where all are taken.")] = 5,
+    epochs: Annotated[int, typer.Option(help="Times that each image is seen where all are taken.")] = 3,
 ) -> None:
     """Trains all points of the curve one after the other."""
     console = Console()
