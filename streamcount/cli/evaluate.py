@@ -202,10 +202,15 @@ def build_detector(kind: str) -> Detector:
 
     from streamcount.detection import DetectorConfig
 
+    adapter: TypeAdapter[Any] = TypeAdapter(DetectorConfig)
+    kinds = sorted(adapter.json_schema()["discriminator"]["mapping"])
+    if kind not in kinds:
+        raise ConfigurationError(f"There is no detector {kind!r}; take one of {', '.join(kinds)}.")
     try:
-        return TypeAdapter(DetectorConfig).validate_python({"kind": kind}).build()
+        detector: Detector = adapter.validate_python({"kind": kind}).build()
     except ValidationError as error:
-        raise ConfigurationError(f"There is no detector {kind!r}: {error.errors()[0]['msg']}.") from error
+        raise ConfigurationError(f"--detector {kind}: {error.errors()[0]['msg']}.") from error
+    return detector
 
 
 def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Callable[[], None]) -> Subject:

@@ -117,7 +117,7 @@ def find_reader(root: Path, options: ReadOptions) -> Reader:
             return reader
     layouts = "\n".join(f"  {reader.name}: {reader.layout}" for reader in readers)
     raise TrainingError(
-        f"{root} has labels of no known format. Known are:\n{layouts}\nForce one by --format."
+        f"{root} has no labels, or labels of no known format. Known are:\n{layouts}\nForce one by --format."
     )
 
 
