@@ -9,6 +9,8 @@ from streamcount.types import Float32Array
 
 # Ellipses in boxes that overlap by a smaller share of the sum of their half-axes may lie apart as cells.
 OVERLAP = 0.2
+# Stripes are so many times as wide as the usual box, and so many at most.
+STRIPE, MOST_STRIPES = 2.0, 10_000
 
 
 def touched_edges(
@@ -49,24 +51,48 @@ def touched_neighbours(boxes_px: Float32Array, rows: NDArray[np.intp]) -> NDArra
     in units of these. Boxes are drawn with a margin, or turned against each other, and most cells of a smear have a
     neighbour at once: only what overlaps by `OVERLAP` of that distance or more is told.
     """
+    touching = np.zeros(len(boxes_px), np.bool_)
+    if not len(boxes_px):
+        return touching[rows]
     boxes = boxes_px.astype(np.float64)
-    order = np.argsort(boxes[:, 0], kind="stable")
-    tops = boxes[order, 0]
-    # Each pair once: the other box begins between this one's top and bottom.
-    after = np.searchsorted(tops, boxes[order, 2], "right") - np.arange(1, len(order) + 1)
-    first = np.repeat(np.arange(len(order)), after)
-    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
-    left, right = boxes[order, 1], boxes[order, 3]
-    beside = (left[first] < right[second]) & (left[second] < right[first])
-    first, second = first[beside], second[beside]
-    one, other = boxes[order[first]], boxes[order[second]]
+    first, second = _beside(boxes)
+    one, other = boxes.take(first, axis=0), boxes.take(second, axis=0)
     between = (one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2
     reaches = (one[:, 2:] - one[:, :2] + other[:, 2:] - other[:, :2]) / 2
-    near = np.square(between / np.maximum(reaches, 1e-6)).sum(axis=1) < (1 - OVERLAP) ** 2
-    touching = np.zeros(len(boxes), np.bool_)
-    touching[order[first[near]]] = True
-    touching[order[second[near]]] = True
+    parts = np.square(between / np.maximum(reaches, 1e-6))
+    near = parts[:, 0] + parts[:, 1] < (1 - OVERLAP) ** 2
+    touching[first[near]] = True
+    touching[second[near]] = True
     return touching[rows]
+
+
+def _beside(boxes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each two of the boxes (N, 4) that overlap, once or more often, the one that begins higher first.
+
+    Boxes are sorted by their tops in each of the stripes of the image that they lie in; the stripes, laid one below
+    the other, are one column.
+    """
+    top, left, bottom, right = np.ascontiguousarray(boxes.T)
+    begins, middle = float(left.min()), len(boxes) // 2
+    usual = float(np.partition(right - left, middle)[middle])
+    width = max(STRIPE * usual, (float(right.max()) - begins) / MOST_STRIPES, 1e-3)
+    begin = ((left - begins) / width).astype(np.int64)
+    stripes = ((right - begins) / width).astype(np.int64) - begin + 1
+    who = np.repeat(np.arange(len(boxes)), stripes)
+    stripe = begin[who] + np.arange(len(who)) - np.repeat(np.cumsum(stripes) - stripes, stripes)
+    highest = float(top.min())
+    shift = stripe * (float(bottom.max()) - highest + 1.0) - highest
+    tops = top[who] + shift
+    order = np.argsort(tops)
+    who, tops, bottoms = who[order], tops[order], (bottom[who] + shift)[order]
+    # Each pair once: the other box begins between this one's top and bottom.
+    after = np.maximum(np.searchsorted(tops, bottoms, "right") - np.arange(1, len(order) + 1), 0)
+    ends = np.cumsum(after)
+    first = np.repeat(np.arange(len(order)), after)
+    second = first + 1 + np.arange(int(ends[-1])) - np.repeat(ends - after, after)
+    first, second = who[first], who[second]
+    overlap = (left[first] < right[second]) & (left[second] < right[first])
+    return first[overlap], second[overlap]
 
 
 def outside(centroids_px: Float32Array, image_shape: tuple[int, int]) -> NDArray[np.bool_]:

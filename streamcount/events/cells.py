@@ -93,11 +93,13 @@ def cell_events(
     going = what == Meaning.GOES
     # A division that was none, of a mother who ended with it: there is no one left to divide.
     undone = tracks.divisions.mother_ids[tracks.divisions.stages == Stage.RETRACTED]
-    going |= (what == Meaning.DIVIDES) & np.isin(tracks.track_ids, undone)
+    if len(undone):
+        going |= (what == Meaning.DIVIDES) & np.isin(tracks.track_ids, undone)
     events += _gone(scene, np.flatnonzero(going)) if going.any() else []
 
-    copy.centroids_px[seen] = tracks.centroids_px[seen]
-    copy.boxes_px[seen] = tracks.boxes_px[seen]
+    rows = np.flatnonzero(seen)
+    copy.centroids_px[rows] = tracks.centroids_px.take(rows, axis=0)
+    copy.boxes_px[rows] = tracks.boxes_px.take(rows, axis=0)
     copy = msgspec.structs.replace(copy, population=population)
     return kept(copy, np.flatnonzero(tracks.status != TrackStatus.ENDED)), tuple(events)
 

@@ -61,56 +61,81 @@ def fates(
     fast = steps_px > config.border_margin_px
     beyond = last_boxes_px[rows] + steps_px[:, None] * np.array([-1.0, -1.0, 1.0, 1.0])
     doubtful |= fast & touched_edges(beyond.astype(np.float32), tracks.image_shape, 0.0).any(axis=1)
-    sight = _Sight(tracks, config)
+    told: list[Fate] = [LEFT if out else LOST for out in left]
+    inside = np.flatnonzero(~left & ~doubtful)
+    if len(inside):
+        ends = _in_view(tracks, rows[inside], boxes[inside], shrunk[inside], config)
+        for place, fate in zip(inside.tolist(), ends, strict=True):
+            told[place] = fate
+    return told
+
+
+def _in_view(
+    tracks: Tracks,
+    rows: NDArray[np.intp],
+    boxes: NDArray[np.float64],
+    shrunk: NDArray[np.bool_],
+    config: EventsConfig,
+) -> list[Fate]:
+    """What became of n tracks that end in view, last seen in `boxes` (n, 4). shrunk: (n,)."""
+    there = np.flatnonzero((tracks.detection_rows >= 0) & (tracks.status != TrackStatus.ENDED))
+    middles, reaches_px = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2
+    largest_px = float(np.sqrt(tracks.areas_px[there].max(initial=0.0) / np.pi))
+    ends, near = _near(middles[:, 0], np.maximum(reaches_px, largest_px), tracks.centroids_px[there, 0])
+    near = there[near]
+    away_px = np.hypot(*(tracks.centroids_px[near] - middles[ends]).T)
+    areas = tracks.areas_px[near]
+    # What came into sight only after the cell was gone, in its place.
+    later = (tracks.first_sequences[near] > tracks.last_sequences[rows[ends]]) & (away_px < reaches_px[ends])
+    pieces = later & (areas < PIECE_SHARE * tracks.areas_px[rows[ends]])
+    fragmented = _numbers(ends[pieces], len(rows)) >= FEWEST_PIECES
+    # It may be the same cell, not recognised.
+    unsure = (_numbers(ends[later & ~pieces], len(rows)) > 0) | _may_outrun(tracks, rows)
+    hidden = _numbers(ends[away_px < HIDDEN_RADII * np.sqrt(areas / np.pi)], len(rows)) > 0
+    vanished = _was_clear(tracks, rows, config) & ~hidden & (not _picture_fails(tracks))
     return [
-        LEFT if gone_out else LOST if doubt else sight.end(int(row), box, small)
-        for row, box, gone_out, doubt, small in zip(rows, boxes, left, doubtful, shrunk, strict=True)
+        "fragmented" if broken else LOST if doubt else "shrank" if small else "vanished" if gone else LOST
+        for broken, doubt, small, gone in zip(fragmented, unsure, shrunk, vanished, strict=True)
     ]
 
 
-class _Sight:
-    """The tracks in sight, by height in the image, so that each end looks at its surroundings only."""
+def _near(
+    heights_px: NDArray[np.float64], reaches_px: NDArray[np.float64], others_px: NDArray[np.floating]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of an end and one of the others that is within its reach in height."""
+    order = np.argsort(others_px)
+    heights = others_px[order]
+    firsts = np.searchsorted(heights, heights_px - reaches_px)
+    each = np.searchsorted(heights, heights_px + reaches_px) - firsts
+    ends = np.cumsum(each)
+    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + each, each)
+    return np.repeat(np.arange(len(heights_px)), each), order[places]
 
-    def __init__(self, tracks: Tracks, config: EventsConfig) -> None:
-        self._tracks, self._config = tracks, config
-        there = (tracks.detection_rows >= 0) & (tracks.status != TrackStatus.ENDED)
-        rows = np.flatnonzero(there)
-        self._rows = rows[np.argsort(tracks.centroids_px[rows, 0], kind="stable")]
-        self._heights = tracks.centroids_px[self._rows, 0]
-        self._largest_px = float(np.sqrt(tracks.areas_px[rows].max(initial=0.0) / np.pi))
-        followed = np.isin(tracks.previous_status, (TrackStatus.CONFIRMED, TrackStatus.LOST))
-        unseen = tracks.detection_rows[followed] < 0
-        self._picture_fails = len(unseen) > FEW and float(unseen.mean()) > MANY_UNSEEN
 
-    def end(self, row: int, box: NDArray[np.float64], shrunk: bool) -> Fate:
-        """What became of a track that ends in view, last seen in `box`."""
-        tracks, middle = self._tracks, (box[:2] + box[2:]) / 2
-        reach_px = max(box[2] - box[0], box[3] - box[1]) / 2
-        far_px = max(reach_px, self._largest_px)
-        near = self._rows[slice(*np.searchsorted(self._heights, (middle[0] - far_px, middle[0] + far_px)))]
-        away_px = np.hypot(*(tracks.centroids_px[near] - middle).T)
-        areas = tracks.areas_px[near]
-        # What came into sight only after the cell was gone, in its place.
-        later = (tracks.first_sequences[near] > tracks.last_sequences[row]) & (away_px < reach_px)
-        pieces = later & (areas < PIECE_SHARE * tracks.areas_px[row])
-        if pieces.sum() >= FEWEST_PIECES:
-            return "fragmented"
-        if (later & ~pieces).any() or self._may_outrun(row):
-            return LOST  # It may be the same cell, not recognised.
-        if shrunk:
-            return "shrank"
-        if self._picture_fails or (away_px < HIDDEN_RADII * np.sqrt(areas / np.pi)).any():
-            return LOST
-        return "vanished" if self._was_clear(row) else LOST
+def _numbers(ends: NDArray[np.intp], number: int) -> NDArray[np.intp]:
+    """(number,) how often each of them is among `ends`."""
+    return np.bincount(ends, minlength=number)
 
-    def _may_outrun(self, row: int) -> bool:
-        """A small end or a sudden one of so fast a cell may be another cell, taken for it."""
-        diameter_px = 2 * np.sqrt(self._tracks.areas_px[row] / np.pi)
-        return bool(np.hypot(*self._tracks.velocities_px[row]) > OUTRUN_DIAMETERS * diameter_px)
 
-    def _was_clear(self, row: int) -> bool:
-        tracks, enough = self._tracks, self._config.vanished_sightings
-        looks = int(tracks.last_sequences[row] - tracks.first_sequences[row]) + 1
-        sightings = int(tracks.sightings[row])
-        clear = looks - sightings <= 1 + MISSED_SHARE * looks
-        return bool(enough and sightings >= enough and clear)
+def _picture_fails(tracks: Tracks) -> bool:
+    followed = (tracks.previous_status == TrackStatus.CONFIRMED) | (
+        tracks.previous_status == TrackStatus.LOST
+    )
+    unseen = tracks.detection_rows[followed] < 0
+    return len(unseen) > FEW and float(unseen.mean()) > MANY_UNSEEN
+
+
+def _may_outrun(tracks: Tracks, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """(n,) a small end or a sudden one of so fast a cell may be another cell, taken for it."""
+    diameters_px = 2 * np.sqrt(tracks.areas_px[rows] / np.pi)
+    return np.asarray(np.hypot(*tracks.velocities_px[rows].T) > OUTRUN_DIAMETERS * diameters_px)
+
+
+def _was_clear(tracks: Tracks, rows: NDArray[np.intp], config: EventsConfig) -> NDArray[np.bool_]:
+    """(n,) whether they were in clear sight for long enough that being gone says something."""
+    enough = config.vanished_sightings
+    if not enough:
+        return np.zeros(len(rows), np.bool_)
+    looks = tracks.last_sequences[rows] - tracks.first_sequences[rows] + 1
+    sightings = tracks.sightings[rows]
+    return np.asarray((sightings >= enough) & (looks - sightings <= 1 + MISSED_SHARE * looks))

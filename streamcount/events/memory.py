@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -107,18 +109,25 @@ def with_classes(memory: CellMemory, class_names: tuple[str, ...]) -> CellMemory
 
 def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDArray[np.bool_]]:
     """The memory with one writable row for each of `track_ids`, and which of them it knew."""
-    if np.array_equal(memory.track_ids, track_ids):
-        copies = {name: getattr(memory, name).copy() for name in PER_CELL}
-        everyone = np.ones(len(track_ids), np.bool_)
-        return msgspec.structs.replace(memory, track_ids=track_ids, **copies), everyone
+    old = len(memory)
+    if np.array_equal(memory.track_ids, track_ids[:old]):
+        # The usual case: new tracks have the highest ids.
+        new = len(track_ids) - old
+        grown = {name: _grown(name, getattr(memory, name), new) for name in PER_CELL}
+        return msgspec.structs.replace(memory, track_ids=track_ids, **grown), np.arange(len(track_ids)) < old
     places, known = rows_of(memory.track_ids, track_ids)
     arrays = {}
     for name in PER_CELL:
-        old = getattr(memory, name)
-        new = np.full((len(track_ids), *old.shape[1:]), _DEFAULTS.get(name, 0), old.dtype)
-        new[known] = old[places[known]]
-        arrays[name] = new
+        before = getattr(memory, name)
+        arrays[name] = _grown(name, before[:0], len(track_ids))
+        arrays[name][known] = before[places[known]]
     return msgspec.structs.replace(memory, track_ids=track_ids, **arrays), known
+
+
+def _grown(name: str, array: NDArray[Any], more: int) -> NDArray[Any]:
+    """A copy with so many rows more, of cells of which nothing is known."""
+    empty = np.full((more, *array.shape[1:]), _DEFAULTS.get(name, 0), array.dtype)
+    return np.concatenate([array, empty])
 
 
 def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
@@ -126,5 +135,5 @@ def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:
     if len(rows) == len(memory) and (memory.track_ids[1:] > memory.track_ids[:-1]).all():
         return memory
     rows = rows[np.argsort(memory.track_ids[rows], kind="stable")]
-    arrays = {name: getattr(memory, name)[rows] for name in PER_CELL}
+    arrays = {name: getattr(memory, name).take(rows, axis=0) for name in PER_CELL}
     return msgspec.structs.replace(memory, track_ids=memory.track_ids[rows], **arrays)

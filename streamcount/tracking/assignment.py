@@ -14,13 +14,14 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
+from streamcount.tracking.gating import by_number
 from streamcount.tracking.motion import Float64Array
 from streamcount.types import Int64Array
 
 # From this many cells of a dense block on, the sparse solver is the faster one.
 DENSE_CELLS = 40_000
 # Up to this many cells of a dense block, solving it is quicker than taking it apart.
-TOGETHER_CELLS = 4_096
+TOGETHER_CELLS = 16_384
 # Components are solved together up to about this many rows: a call costs more than so small a block.
 BATCH_ROWS = 32
 # Links that are certain make others so; after a few rounds the solver is cheaper than looking again.
@@ -69,9 +70,8 @@ def _certain(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDA
     nothing. Taking one only removes rivals of the others, so all are taken together; of equals the first
     pair is taken.
     """
-    by_worth = np.argsort(-worths, kind="stable")
-    of_row, second_of_row = _first_and_second(rows, worths, by_worth)
-    of_column, second_of_column = _first_and_second(columns, worths, by_worth)
+    of_row, second_of_row = _first_and_second(rows, worths, None)
+    of_column, second_of_column = _first_and_second(columns, worths, by_number(columns))
     # Worth of the second best of row and column; infinite where the pair is not the first of both.
     rivals = np.full(len(rows), np.inf)
     rivals[of_row] = second_of_row
@@ -81,17 +81,24 @@ def _certain(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDA
 
 
 def _first_and_second(
-    owners: Int64Array, worths: Float64Array, by_worth: NDArray[np.intp]
+    owners: Int64Array, worths: Float64Array, order: NDArray[np.intp] | None
 ) -> tuple[NDArray[np.intp], Float64Array]:
-    """Position of the best pair of each owner, and the worth of the owner's second best, or 0."""
-    order = by_worth[np.argsort(owners[by_worth], kind="stable")]
-    owners = owners[order]
-    new = np.ones(len(order) + 1, np.bool_)
-    np.not_equal(owners[1:], owners[:-1], out=new[1:-1])
-    starts = np.flatnonzero(new[:-1])
-    next_worth = np.append(worths[order], 0.0)[starts + 1]
-    next_worth[new[starts + 1]] = 0.0
-    return order[starts], next_worth
+    """Position of the best pair of each owner, and the worth of the owner's second best, or 0.
+
+    order: the pairs by owner; None where they are so already. worths: above 0.
+    """
+    if order is not None:
+        owners, worths = owners[order], worths[order]
+    new = np.ones(len(owners), np.bool_)
+    np.not_equal(owners[1:], owners[:-1], out=new[1:])
+    starts = np.flatnonzero(new)
+    ranks = np.cumsum(new) - 1
+    best = np.flatnonzero(worths == np.maximum.reduceat(worths, starts)[ranks])
+    if len(best) > len(starts):
+        best = best[np.diff(ranks[best], prepend=-1) > 0]
+    others = worths.copy()
+    others[best] = 0.0
+    return best if order is None else order[best], np.maximum.reduceat(others, starts)
 
 
 def _solve_left(rows: Int64Array, columns: Int64Array, worths: Float64Array) -> NDArray[np.intp]:

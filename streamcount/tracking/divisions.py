@@ -72,7 +72,7 @@ def find_births(mothers: Mothers, cells: Cells, reach_diameters: float, max_cost
     if not len(free) or not len(mothers.linked):
         return _none()
     reach_px = reach_diameters * diameters_of(mothers.areas_px)
-    near, ranks, _ = pairs_within(mothers.places_px, reach_px, cells.centroids_px[free])
+    near, ranks, _ = pairs_within(mothers.places_px, reach_px, cells.centroids_px.take(free, axis=0))
     one_linked = mothers.linked[near] >= 0
     both_free = _pairs_of_same(near[~one_linked], ranks[~one_linked])
     who = np.concatenate([near[one_linked], both_free[0]])

@@ -29,14 +29,19 @@ REAL_SHARE = 0.5
 def common_shift(expected_px: Float64Array, found_px: Float64Array, diameter_px: float) -> Float64Array:
     """(2,) pixels, the shift (y, x) from where cells were expected to where they are; zeros if there is none.
 
-    expected_px: (N, 2). found_px: (M, 2). diameter_px: of a usual cell.
+    expected_px: (N, 2). found_px: (M, 2), soonest done where y ascends. diameter_px: of a usual cell.
     """
     none = np.zeros(2)
     if len(expected_px) < FEWEST_CELLS or len(found_px) < FEWEST_CELLS:
         return none
+    heights = found_px[:, 0]
+    if (heights[1:] < heights[:-1]).any():
+        found_px = found_px.take(np.argsort(heights), axis=0)
     sample = expected_px[:: -(-len(expected_px) // SAMPLE)]
-    nearest_px = np.hypot(*(sample[:, None] - found_px[None]).transpose(2, 0, 1)).min(axis=1)
-    if _misfit(nearest_px, np.arange(len(sample)), len(sample), diameter_px) < AT_REST:
+    # Whatever lies farther away than this misfits alike.
+    rows, columns = _beside(sample, AGREES * diameter_px, found_px)
+    distances_px = np.hypot(*(found_px[columns] - sample[rows]).T)
+    if _misfit(distances_px, rows, len(sample), diameter_px) < AT_REST:
         return none
     points = expected_px[:: -(-len(expected_px) // ENOUGH_CELLS)]
     rows, columns, _ = pairs_within(points, np.full(len(points), FARTHEST * diameter_px), found_px)
@@ -48,6 +53,18 @@ def common_shift(expected_px: Float64Array, found_px: Float64Array, diameter_px:
         _misfit(np.hypot(*(away - by).T), rows, len(points), diameter_px) for by in (none, shift)
     )
     return shift if after < REAL_SHARE * before else none
+
+
+def _beside(
+    points_px: Float64Array, reach_px: float, found_px: Float64Array
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of a point and a find that is not more than the reach above or below it. found_px: ascending in y."""
+    heights = np.ascontiguousarray(found_px[:, 0])
+    firsts = np.searchsorted(heights, points_px[:, 0] - reach_px)
+    each = np.searchsorted(heights, points_px[:, 0] + reach_px, side="right") - firsts
+    ends = np.cumsum(each)
+    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + each, each)
+    return np.repeat(np.arange(len(points_px)), each), places
 
 
 def _peak(away: Float64Array, diameter_px: float) -> Float64Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamcount.tracking.gating import pairs_within
+from streamcount.tracking.gating import median, pairs_within
 from streamcount.tracking.motion import Float64Array
 from streamcount.tracking.state import TrackerState
 from streamcount.types import Detections, Int64Array, TrackStatus
@@ -40,9 +40,9 @@ def hidden_tracks(
     areas = detections.areas_px[found].astype(np.float64)
     radii: Float64Array = np.sqrt(areas / np.pi)
     hosts, places, _ = pairs_within(
-        detections.centroids_px[found].astype(np.float64),
+        detections.centroids_px.take(found, axis=0).astype(np.float64),
         radii,
-        predicted.motion[waiting, :2].astype(np.float64),
+        predicted.motion.take(waiting, axis=0)[:, :2].astype(np.float64),
     )
     own, others = predicted.areas_px[waiting[places]], predicted.areas_px[rows[hosts]]
     least = np.where(was_hidden[waiting[places]], LARGER * own, SHARE_OF_BOTH * (own + others))
@@ -54,6 +54,6 @@ def _large(
 ) -> tuple[Int64Array, Int64Array]:
     """The links whose detection is larger than its track was, or than the usual cell."""
     areas = detections.areas_px[found]
-    least = np.minimum(predicted.areas_px[rows], np.median(areas))
+    least = np.minimum(predicted.areas_px[rows], np.float32(median(areas)))
     large = areas >= LARGER * least
     return rows[large], found[large]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
 from streamcount.tracking.drift import common_shift
-from streamcount.tracking.gating import diameters_of, twice
+from streamcount.tracking.gating import diameters_of, median, twice
 from streamcount.tracking.hiding import hidden_tracks
 from streamcount.tracking.linking import link, surprise_of
-from streamcount.tracking.motion import MotionModel, as_covariances, as_spreads
+from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
 from streamcount.tracking.state import PER_TRACK, TrackerState, empty_state, with_classes
-from streamcount.types import Detections, Divisions, Int64Array, Tracks, TrackStatus
+from streamcount.types import Detections, Divisions, Float32Array, Int64Array, Tracks, TrackStatus
 
 # A change of velocity, in usual surprises, and its bounds in diameters.
 ACCELERATION_SURPRISES, ACCELERATIONS = 1.5, (0.02, 0.5)
@@ -53,13 +53,17 @@ class KalmanTracker:
         """See Tracker.update."""
         state = with_classes(state, detections.model.class_names)
         order = _canonical_order(detections)
+        places_px = detections.centroids_px.take(order, axis=0).astype(np.float64)
         if missed_frames > self.config.max_gap_frames:
             return self._start_anew(state, detections, order)
-        predicted = self._on_stage(self._predict(state, missed_frames), detections)
-        rows, ranks = link(self.config, predicted, detections, order)
-        births = self._divide(predicted, detections, order, (rows, ranks))
-        faithful = ~np.isin(rows, births.mothers)
-        rows, ranks = rows[faithful], ranks[faithful]
+        predicted = self._on_stage(self._predict(state, missed_frames), places_px)
+        rows, ranks = link(self.config, predicted, detections, order, places_px)
+        births = self._divide(predicted, places_px, detections.areas_px[order], (rows, ranks))
+        if len(births.mothers):
+            divides = np.zeros(len(predicted), np.bool_)
+            divides[births.mothers] = True
+            faithful = ~divides[rows]
+            rows, ranks = rows[faithful], ranks[faithful]
         old, seen = self._continue(predicted, detections, rows, order[ranks])
         old.status[births.mothers] = TrackStatus.DIVIDING
         mothers = np.full(len(order), -1, np.int64)
@@ -95,14 +99,14 @@ class KalmanTracker:
             state, motion=motion.astype(np.float32), spreads=as_spreads(covariances)
         )
 
-    def _on_stage(self, predicted: TrackerState, detections: Detections) -> TrackerState:
-        """The predictions, moved by what the stage has moved."""
+    def _on_stage(self, predicted: TrackerState, found_px: Float64Array) -> TrackerState:
+        """The predictions, moved by what the stage has moved. found_px: (M, 2), where cells are."""
         if not self.config.remove_stage_drift or not len(predicted):
             return predicted
         trusted = np.flatnonzero(predicted.status == TrackStatus.CONFIRMED)
-        usual_px = float(np.median(diameters_of(predicted.areas_px)))
-        places = predicted.motion[trusted, :2].astype(np.float64)
-        shift = common_shift(places, detections.centroids_px.astype(np.float64), usual_px)
+        usual_px = median(diameters_of(predicted.areas_px))
+        places = predicted.motion.take(trusted, axis=0)[:, :2].astype(np.float64)
+        shift = common_shift(places, found_px, usual_px)
         if not shift.any():
             return predicted
         motion = predicted.motion.copy()
@@ -120,28 +124,27 @@ class KalmanTracker:
     def _divide(
         self,
         predicted: TrackerState,
-        detections: Detections,
-        order: Int64Array,
+        found_px: Float64Array,
+        areas_px: Float32Array,
         links: tuple[Int64Array, Int64Array],
     ) -> Births:
-        """Divisions that this frame shows: mothers are rows of the tracks, daughters ranks of detections."""
+        """Divisions that this frame shows: mothers are rows of the tracks, daughters ranks of detections.
+
+        found_px (M, 2), areas_px (M,): the detections by rank.
+        """
         linked = np.full(len(predicted), -1, np.int64)
         linked[links[0]] = links[1]
-        free = np.ones(len(order), np.bool_)
+        free = np.ones(len(found_px), np.bool_)
         free[links[1]] = False
         trusted = predicted.status == TrackStatus.CONFIRMED
         trusted |= (predicted.status == TrackStatus.LOST) & (predicted.misses <= ALLOWED_MISSES)
         rows = np.flatnonzero(trusted)
         mothers = Mothers(
-            predicted.motion[rows, :2].astype(np.float64),
+            predicted.motion.take(rows, axis=0)[:, :2].astype(np.float64),
             predicted.areas_px[rows].astype(np.float64),
             linked[rows],
         )
-        cells = Cells(
-            detections.centroids_px[order].astype(np.float64),
-            detections.areas_px[order].astype(np.float64),
-            free,
-        )
+        cells = Cells(found_px, areas_px.astype(np.float64), free)
         reach, limit = self.config.division_reach_diameters, self.config.division_max_cost
         births = find_births(mothers, cells, reach, limit)
         return Births(rows[births.mothers], births.daughters)
@@ -152,22 +155,24 @@ class KalmanTracker:
         """The old tracks after this frame, and the detection's row of each, -1 where not seen."""
         seen = np.full(len(predicted), -1, np.int64)
         seen[rows] = found
-        centroids = detections.centroids_px[found].astype(np.float64)
+        centroids = detections.centroids_px.take(found, axis=0).astype(np.float64)
         areas = predicted.areas_px.copy()
         areas[rows] += np.float32(AREA_SHARE) * (detections.areas_px[found] - areas[rows])
         largest = np.maximum(predicted.largest_areas_px, areas)
         motion, spreads = predicted.motion.copy(), predicted.spreads.copy()
         motion[rows], covariances = self._motion.correct(
-            motion[rows].astype(np.float64),
-            as_covariances(predicted.spreads[rows]),
+            motion.take(rows, axis=0).astype(np.float64),
+            as_covariances(predicted.spreads.take(rows, axis=0)),
             centroids,
             diameters_of(areas[rows]),
         )
         spreads[rows] = as_spreads(covariances)
         offsets = predicted.box_offsets_px.copy()
-        offsets[rows] = detections.boxes_px[found] - twice(detections.centroids_px[found])
+        offsets[rows] = detections.boxes_px.take(found, axis=0) - twice(
+            detections.centroids_px.take(found, axis=0)
+        )
         sums = predicted.class_sums.copy()
-        sums[rows] += detections.class_probabilities[found]
+        sums[rows] = sums.take(rows, axis=0) + detections.class_probabilities.take(found, axis=0)
         hits, misses = predicted.hits.copy(), predicted.misses + np.int32(1)
         hits[rows] += 1
         misses[rows] = 0
@@ -264,18 +269,22 @@ class KalmanTracker:
 
 def _canonical_order(detections: Detections) -> Int64Array:
     """The order of the rows by what they say, so that ids do not depend on the order they came in."""
-    order = np.argsort(detections.centroids_px[:, 0], kind="stable")
+    order = np.argsort(detections.centroids_px[:, 0])
     heights = detections.centroids_px[order, 0]
-    if (heights[1:] > heights[:-1]).all():
+    same = heights[1:] == heights[:-1]
+    if not same.any():
         return order
+    # Only those of one height are in doubt, and they lie beside each other.
+    places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    doubtful = order[places]
     columns = [
-        detections.centroids_px,
-        detections.boxes_px,
-        detections.areas_px[:, None],
-        detections.class_probabilities,
+        detections.centroids_px[doubtful],
+        detections.boxes_px[doubtful],
+        detections.areas_px[doubtful, None],
+        detections.class_probabilities[doubtful],
     ]
-    keys = np.concatenate(columns, axis=1).T[::-1]
-    return np.lexsort(keys).astype(np.int64)
+    order[places] = doubtful[np.lexsort(np.concatenate(columns, axis=1).T[::-1])]
+    return order
 
 
 def _joined(old: TrackerState, new: TrackerState) -> TrackerState:
@@ -286,10 +295,10 @@ def _joined(old: TrackerState, new: TrackerState) -> TrackerState:
 
 
 def _living(state: TrackerState) -> TrackerState:
-    alive = state.status != TrackStatus.ENDED
-    if alive.all():
+    alive = np.flatnonzero(state.status != TrackStatus.ENDED)
+    if len(alive) == len(state):
         return state
-    arrays = {name: getattr(state, name)[alive] for name in PER_TRACK}
+    arrays = {name: getattr(state, name).take(alive, axis=0) for name in PER_TRACK}
     return msgspec.structs.replace(state, **arrays)
 
 
@@ -300,12 +309,12 @@ def _as_tracks(
     detections: Detections,
     divisions: Divisions,
 ) -> Tracks:
-    seen = detection_rows >= 0
+    seen = np.flatnonzero(detection_rows >= 0)
     found = detection_rows[seen]
     centroids = state.motion[:, :2].copy()
     boxes = state.box_offsets_px + twice(centroids)
-    centroids[seen] = detections.centroids_px[found]
-    boxes[seen] = detections.boxes_px[found]
+    centroids[seen] = detections.centroids_px.take(found, axis=0)
+    boxes[seen] = detections.boxes_px.take(found, axis=0)
     classes = np.argmax(state.class_sums, axis=1) if state.class_sums.size else np.zeros(len(state), np.int64)
     return Tracks(
         metadata=detections.metadata,

@@ -9,6 +9,7 @@ from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.gating import (
     class_difference,
     diameters_of,
+    median,
     overlaps,
     pairs_within,
     size_difference,
@@ -52,26 +53,34 @@ def gates_px(config: KalmanConfig, predicted: TrackerState, metadata: FrameMetad
 
 
 def link(
-    config: KalmanConfig, predicted: TrackerState, detections: Detections, order: Int64Array
+    config: KalmanConfig,
+    predicted: TrackerState,
+    detections: Detections,
+    order: Int64Array,
+    found_px: Float64Array,
 ) -> tuple[Int64Array, Int64Array]:
-    """Rows of tracks and ranks (positions in `order`) of detections that belong together."""
+    """Rows of tracks and ranks (positions in `order`) of detections that belong together.
+
+    found_px: (M, 2), the detections' places by rank.
+    """
     radii = gates_px(config, predicted, detections.metadata)
     points = predicted.motion[:, :2].astype(np.float64)
     # A mother who divides waits for her daughters' proof, and is nothing that is seen.
     able = np.flatnonzero(predicted.status != TrackStatus.DIVIDING)
-    rows, ranks, distances = pairs_within(
-        points[able], radii[able], detections.centroids_px[order].astype(np.float64)
-    )
+    rows, ranks, distances = pairs_within(points.take(able, axis=0), radii[able], found_px)
     rows = able[rows]
     found = order[ranks]
-    boxes = predicted.box_offsets_px[rows].astype(np.float64) + twice(points[rows])
+    boxes = predicted.box_offsets_px.take(rows, axis=0).astype(np.float64) + twice(points.take(rows, axis=0))
     costs = np.square(distances / radii[rows])
-    costs += config.overlap_weight * (1.0 - overlaps(boxes, detections.boxes_px[found].astype(np.float64)))
+    costs += config.overlap_weight * (
+        1.0 - overlaps(boxes, detections.boxes_px.take(found, axis=0).astype(np.float64))
+    )
     costs += config.size_weight * size_difference(
         predicted.areas_px[rows].astype(np.float64), detections.areas_px[found].astype(np.float64)
     )
     costs += config.class_weight * class_difference(
-        predicted.class_sums[rows].astype(np.float64), detections.class_probabilities[found]
+        predicted.class_sums.take(rows, axis=0).astype(np.float64),
+        detections.class_probabilities.take(found, axis=0),
     )
     change = predicted.areas_px[rows] / np.maximum(detections.areas_px[found], 1e-6)
     costs[np.maximum(change, 1 / np.maximum(change, 1e-6)) > LARGEST_CHANGE] = np.inf
@@ -87,7 +96,7 @@ def surprise_of(
     if not number:
         return predicted.surprise_diameters
     rows = rows[steady]
-    away = np.hypot(*(centroids_px[steady] - predicted.motion[rows, :2]).T)
-    median = float(np.median(away / diameters_of(predicted.areas_px[rows])))
-    before = predicted.surprise_diameters or median
-    return before + SURPRISE_SHARE * number / (number + SURPRISE_LINKS) * (median - before)
+    away = np.hypot(*(centroids_px[steady] - predicted.motion.take(rows, axis=0)[:, :2]).T)
+    now = median(away / diameters_of(predicted.areas_px[rows]))
+    before = predicted.surprise_diameters or now
+    return before + SURPRISE_SHARE * number / (number + SURPRISE_LINKS) * (now - before)

@@ -47,11 +47,14 @@ def resolve(
     divisions = _as_divisions(state, rows[told], undone[told])
     if not len(divisions):
         return state, detection_rows, divisions
-    arrays = {name: getattr(state, name).copy() for name in PER_TRACK}
+    changed = PER_TRACK if undone.any() else ("status",)
+    arrays = {name: getattr(state, name).copy() for name in changed}
     status, seen = arrays["status"], detection_rows.copy()
     mothers = np.searchsorted(state.track_ids, state.parent_ids[rows[:, 0]])
     status[rows[certain]] = TrackStatus.CONFIRMED
     status[mothers[certain]] = TrackStatus.ENDED
+    if not undone.any():
+        return msgspec.structs.replace(state, **arrays), detection_rows, divisions
 
     status[rows[undone]] = TrackStatus.ENDED
     arrays["parent_ids"][rows[undone]] = 0

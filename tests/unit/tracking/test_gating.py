@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from streamcount.tracking import gating
-from streamcount.tracking.gating import class_difference, overlaps, pairs_within, size_difference
+from streamcount.tracking.gating import class_difference, median, overlaps, pairs_within, size_difference
 
 
-@pytest.mark.parametrize("uneven", [0.0, np.inf], ids=["tree", "bands"])
+@pytest.mark.parametrize("uneven", [0.0, np.inf], ids=["tree", "grid"])
 @pytest.mark.parametrize("least", [0, -500])
 def test_pairs_are_those_within_each_points_own_radius(uneven, least, monkeypatch):
     monkeypatch.setattr(gating, "UNEVEN_RADII", uneven)
@@ -19,6 +19,31 @@ def test_pairs_are_those_within_each_points_own_radius(uneven, least, monkeypatc
     expected = np.argwhere(all_distances <= radii[:, None])
     assert np.array_equal(np.stack([rows, columns], axis=1), expected)
     np.testing.assert_allclose(distances, all_distances[rows, columns])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_grid_hides_no_pair_at_any_scale_or_number(seed):
+    rng = np.random.default_rng(seed)
+    side = 10 ** rng.uniform(-2, 4)
+    numbers = rng.choice([1, 5, 60, 300], 2)
+    # Points may lie outside of all targets; whole numbers are at the distance of the radius exactly.
+    points, targets = (
+        rng.uniform(*ends, (n, 2)) for n, ends in zip(numbers, [(-side, 2 * side), (0, side)], strict=True)
+    )
+    radii = rng.uniform(0.4, 1, len(points)) * 10 ** rng.uniform(-1, 3.5)
+    if seed % 2:
+        points, targets, radii = np.round(points), np.round(targets), np.ceil(radii)
+    rows, columns, distances = pairs_within(points, radii, targets)
+    away = targets[None] - points[:, None]
+    every = np.hypot(away[..., 0], away[..., 1])
+    assert np.array_equal(np.stack([rows, columns], axis=1), np.argwhere(every <= radii[:, None]))
+    assert np.array_equal(distances, every[rows, columns])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 10, 101])
+def test_median_is_that_of_numpy(number):
+    values = np.random.default_rng(number).normal(size=number)
+    assert median(values) == np.median(values)
 
 
 def test_no_points_no_pairs():
