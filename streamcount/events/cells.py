@@ -14,7 +14,15 @@ from streamcount.events.borders import touched_edges
 from streamcount.events.config import EventsConfig
 from streamcount.events.fates import LEFT, LOST, fates
 from streamcount.events.lifecycle import Meaning, meanings
-from streamcount.events.memory import NO_CLASS, CellMemory, aligned, kept, with_classes
+from streamcount.events.memory import (
+    NO_CLASS,
+    CellMemory,
+    aligned,
+    keep_places,
+    kept,
+    settle_looks,
+    with_classes,
+)
 from streamcount.events.population import Population
 from streamcount.events.scene import Scene
 from streamcount.types import (
@@ -76,8 +84,7 @@ def cell_events(
     copy, known = aligned(with_classes(memory, model.class_names), tracks.track_ids)
     scene = _Scene(tracks, copy, model, config)
     new = np.flatnonzero(~known)
-    copy.centroids_px[new] = tracks.centroids_px[new]
-    copy.boxes_px[new] = tracks.boxes_px[new]
+    keep_places(copy, tracks, new)
 
     appearing = np.flatnonzero(what == Meaning.APPEARS)
     events: list[CellStory] = _appeared(scene, appearing, first_sequence) if len(appearing) else []
@@ -97,9 +104,8 @@ def cell_events(
         going |= (what == Meaning.DIVIDES) & np.isin(tracks.track_ids, undone)
     events += _gone(scene, np.flatnonzero(going)) if going.any() else []
 
-    rows = np.flatnonzero(seen)
-    copy.centroids_px[rows] = tracks.centroids_px.take(rows, axis=0)
-    copy.boxes_px[rows] = tracks.boxes_px.take(rows, axis=0)
+    keep_places(copy, tracks, np.flatnonzero(seen))
+    settle_looks(copy)
     copy = msgspec.structs.replace(copy, population=population)
     return kept(copy, np.flatnonzero(tracks.status != TrackStatus.ENDED)), tuple(events)
 

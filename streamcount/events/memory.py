@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.events.population import Population, empty_population
-from streamcount.types import Float32Array, Int64Array
+from streamcount.types import Float32Array, Int64Array, Tracks
 from streamcount.types.tracks import rows_of
 
 NO_CLASS = -1
+# What is kept of boxes and looks lies on a grid, so that it can be stored in half the bytes: eighths of a pixel, as
+# whole pixels do, and parts of 2048.
+PER_PIXEL, PER_LOOK = 8, 2048
 
 
 class CellMemory(msgspec.Struct, frozen=True, eq=False):
@@ -25,9 +28,10 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
     abnormal_told, alive_told, dead_told: (N,) bool, whether the cell was told to be of an abnormal class, of a
         living one, of a dead one, ever.
     centroids_px (N, 2), boxes_px (N, 4): float32, the first sighting of a cell that was not told of yet (its
-        appearance is told of there), the last sighting of any other (its going is told of there).
-    looks: (N, 4) float32, means over the last whole sightings of the logarithms of area and slenderness, of the
-        intensity, and of the probability of the told class; NaN for what was not measured.
+        appearance is told of there), the last sighting of any other (its going is told of there); boxes in eighths of
+        a pixel.
+    looks: (N, 4) float32 in parts of 2048, means over the last whole sightings of the logarithms of area and
+        slenderness, of the intensity, and of the probability of the told class; NaN for what was not measured.
     sighted_frames, looked_frames: (N,) int32, sightings of the whole cell, and those of them in which it lay apart
         from others, so that its size, shape and intensity were looked at.
     out_frames: (N, 4) uint8, sightings in a row that were unusual in size, shape and intensity, or unsure.
@@ -128,6 +132,23 @@ def _grown(name: str, array: NDArray[Any], more: int) -> NDArray[Any]:
     """A copy with so many rows more, of cells of which nothing is known."""
     empty = np.full((more, *array.shape[1:]), _DEFAULTS.get(name, 0), array.dtype)
     return np.concatenate([array, empty])
+
+
+def keep_places(memory: CellMemory, tracks: Tracks, rows: NDArray[np.intp]) -> None:
+    """Writes where these tracks are into the memory, which has the same rows."""
+    # Exact: the way across a line goes from where the last one ended.
+    memory.centroids_px[rows] = tracks.centroids_px.take(rows, axis=0)
+    memory.boxes_px[rows] = _on_grid(tracks.boxes_px.take(rows, axis=0), PER_PIXEL)
+
+
+def settle_looks(memory: CellMemory) -> None:
+    """Rounds the looks as they are kept, in place."""
+    memory.looks[:] = _on_grid(memory.looks, PER_LOOK)
+
+
+def _on_grid(values: Float32Array, steps: int) -> Float32Array:
+    # Steps are powers of two, so that nothing but the rounding changes a value.
+    return np.asarray(np.rint(values * np.float32(steps)) / np.float32(steps), np.float32)
 
 
 def kept(memory: CellMemory, rows: NDArray[np.intp]) -> CellMemory:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.tracking import film
+from streamcount.detection import LabelsConfig
 from streamcount.errors import FrameError
-from streamcount.pipeline import PipelineState
+from streamcount.pipeline import Pipeline, PipelineState
 from streamcount.tracking import KalmanConfig
 from streamcount.types import Detections, Divisions, FrameMetadata, FramesMissing, ModelIdentity, Tracks
 from streamcount.wire import arrays, records
@@ -238,6 +240,17 @@ def test_big_endian_arrays_are_written_little_endian():
         np.array([2**63 + 5, 2**63], np.uint64),
         np.array([1.5, -2.25], np.float16),
         np.linspace(0, 1, 7, dtype=np.float32),
+        np.arange(9, dtype=np.int32) % 2,
+        np.arange(9, dtype=np.int32) % 13,
+        np.arange(16, dtype=np.uint8).reshape(2, 8),
+        np.arange(60, dtype=np.float32).reshape(20, 3) / 8 - 40,
+        np.array([np.nan, 1 / 2048, -3, np.nan], np.float32),
+        np.array([np.nan, np.nan], np.float32),
+        np.array([0.0, -0.0, 1.0], np.float32),
+        np.array([1.0, np.inf, np.nan], np.float32),
+        np.array([2.0**19, -(2.0**19), 0.5], np.float32),
+        np.array([2.0**60, 2.0**60 + 2.0**40], np.float32),
+        np.append(np.zeros(20, np.float32), np.float32(1e-9)),
     ],
     ids=str,
 )
@@ -246,6 +259,8 @@ def test_packed_arrays_come_back_the_same(array) -> None:
     back = arrays.decode(data, Holder).array
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
+    if array.dtype.kind == "f":
+        np.testing.assert_array_equal(np.signbit(back), np.signbit(array))
     assert not back.flags.writeable
     assert len(data) <= array.nbytes + 60
 
@@ -253,6 +268,22 @@ def test_packed_arrays_come_back_the_same(array) -> None:
 def test_integers_that_differ_little_take_little_room() -> None:
     ids = np.arange(1_000_000, 1_001_000)
     assert len(arrays.encode(Holder(ids), packed=True)) < 0.3 * ids.nbytes
+
+
+def test_floats_on_a_grid_take_half_the_room() -> None:
+    pixels = np.arange(8000, dtype=np.float32) / 8
+    assert len(arrays.encode(Holder(pixels), packed=True)) < 0.51 * pixels.nbytes
+
+
+def test_a_state_takes_less_than_a_hundred_bytes_a_track() -> None:
+    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
+    state = pipeline.initial_state("bench")
+    for found in film(1000)[:20]:
+        state, _ = pipeline.advance(state, found)
+    data = records.encode_state(state)
+    assert len(state.tracker) > 1000
+    assert len(data) < 100 * len(state.tracker)
+    assert_same(records.decode_state(data), state)
 
 
 def test_detections_of_an_older_version_have_no_intensities() -> None:
