@@ -31,10 +31,9 @@ MANY_UNSEEN, FEW = 0.2, 10
 HIDDEN_RADII = 0.6
 # A cell at the edge that is nearly as large as ever has not begun to leave.
 WHOLE_SHARE = 0.8
-# How far a cell can be before it is missed, in steps as long as its last ones.
+# How far a cell can be before it is missed, in steps as long as its last ones. It may be past the edge then; and
+# where that is more than its diameter, it may have outrun its link, and its end be that of another, taken for it.
 STEPS = 2.0
-# A cell that moves farther than this between two looks, in its own diameters, may have outrun its link.
-OUTRUN_DIAMETERS = 0.5
 
 
 def fates(
@@ -64,7 +63,8 @@ def fates(
     told: list[Fate] = [LEFT if out else LOST for out in left]
     inside = np.flatnonzero(~left & ~doubtful)
     if len(inside):
-        ends = _in_view(tracks, rows[inside], boxes[inside], shrunk[inside], config)
+        outran = steps_px > 2 * np.sqrt(tracks.areas_px[rows] / np.pi)
+        ends = _in_view(tracks, rows[inside], boxes[inside], shrunk[inside], outran[inside], config)
         for place, fate in zip(inside.tolist(), ends, strict=True):
             told[place] = fate
     return told
@@ -75,9 +75,10 @@ def _in_view(
     rows: NDArray[np.intp],
     boxes: NDArray[np.float64],
     shrunk: NDArray[np.bool_],
+    outran: NDArray[np.bool_],
     config: EventsConfig,
 ) -> list[Fate]:
-    """What became of n tracks that end in view, last seen in `boxes` (n, 4). shrunk: (n,)."""
+    """What became of n tracks that end in view, last seen in `boxes` (n, 4). shrunk, outran: (n,)."""
     there = np.flatnonzero((tracks.detection_rows >= 0) & (tracks.status != TrackStatus.ENDED))
     middles, reaches_px = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2
     largest_px = float(np.sqrt(tracks.areas_px[there].max(initial=0.0) / np.pi))
@@ -90,7 +91,7 @@ def _in_view(
     pieces = later & (areas < PIECE_SHARE * tracks.areas_px[rows[ends]])
     fragmented = _numbers(ends[pieces], len(rows)) >= FEWEST_PIECES
     # It may be the same cell, not recognised.
-    unsure = (_numbers(ends[later & ~pieces], len(rows)) > 0) | _may_outrun(tracks, rows)
+    unsure = (_numbers(ends[later & ~pieces], len(rows)) > 0) | outran
     hidden = _numbers(ends[away_px < HIDDEN_RADII * np.sqrt(areas / np.pi)], len(rows)) > 0
     vanished = _was_clear(tracks, rows, config) & ~hidden & (not _picture_fails(tracks))
     return [
@@ -123,12 +124,6 @@ def _picture_fails(tracks: Tracks) -> bool:
     )
     unseen = tracks.detection_rows[followed] < 0
     return len(unseen) > FEW and float(unseen.mean()) > MANY_UNSEEN
-
-
-def _may_outrun(tracks: Tracks, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """(n,) a small end or a sudden one of so fast a cell may be another cell, taken for it."""
-    diameters_px = 2 * np.sqrt(tracks.areas_px[rows] / np.pi)
-    return np.asarray(np.hypot(*tracks.velocities_px[rows].T) > OUTRUN_DIAMETERS * diameters_px)
 
 
 def _was_clear(tracks: Tracks, rows: NDArray[np.intp], config: EventsConfig) -> NDArray[np.bool_]:
