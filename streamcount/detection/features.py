@@ -22,7 +22,12 @@ DARKEST_GROUND = 0.25
 
 
 def described(detections: Detections, image: Image) -> Detections:
-    """The same detections with `intensities` from the frame's image, (H, W) or (H, W, 3), uint8 or uint16."""
+    """The same detections with `intensities` from the frame's image, (H, W) or (H, W, 3), uint8 or uint16.
+
+    Those of a detector that tells them itself are left as they are.
+    """
+    if detections.intensities is not None:
+        return detections
     return msgspec.structs.replace(detections, intensities=intensities(image, detections.boxes_px))
 
 

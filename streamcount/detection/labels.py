@@ -66,5 +66,7 @@ class LabelsDetector:
             class_probabilities=np.ones((number, 1), np.float32),
             labels=regions.labels if labels else None,
             quality=() if number else ("empty",),
+            # Values are names, and no brightness.
+            intensities=np.full(number, np.nan, np.float32),
             foreground_fraction=float(regions.areas.sum()) / image.size,
         )

@@ -70,6 +70,12 @@ class KalmanConfig(BaseModel):
         default=0.25, ge=0, le=10, description="Cost of an area four times as large or small."
     )
     class_weight: float = Field(default=0.25, ge=0, le=10, description="Cost of a wholly different class.")
+    intensity_weight: float = Field(
+        default=0.25,
+        ge=0,
+        le=10,
+        description="Cost of an intensity that differs by as much as cells usually differ from the ground.",
+    )
     measurement_noise: float = Field(
         default=0.05, gt=0, le=5, description="Error of a centroid, in diameters."
     )

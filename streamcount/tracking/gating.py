@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from streamcount.tracking.motion import Float64Array
+from streamcount.tracking.state import NOT_MEASURED
 from streamcount.types import Int64Array
 
 # Cells of the grid are as high as the largest radius; where that is so many times the usual one, a tree finds pairs
@@ -20,6 +21,8 @@ MOST_ROWS, MOST_COLUMNS = 200, 300
 ROWS_A_ROOT, COLUMNS_A_ROOT = 2, 3
 # Where there are so many points for a target, the targets look for points.
 MANY = 4
+# What differs by less in its intensity than this does so by chance.
+LEAST_CONTRAST = 0.02
 # Shorter rows are summed column by column.
 SHORT = 8
 # Rounding may not hide a pair.
@@ -156,6 +159,24 @@ def _row_sums(rows: Float64Array) -> Float64Array:
     for column in range(1, rows.shape[1]):
         total += rows[:, column]
     return total
+
+
+def intensity_difference(
+    intensities: NDArray[np.floating], others: NDArray[np.floating], contrast: float
+) -> Float64Array:
+    """(P,) 0 for equal intensities, 1 where they differ by the contrast or more; 0 where one of them is not known.
+
+    intensities: of tracks, NOT_MEASURED where not known. others: of detections, NaN where not known.
+    """
+    result: Float64Array = np.minimum(np.abs(intensities.astype(np.float64) - others) / contrast, 1.0)
+    result[(intensities == NOT_MEASURED) | np.isnan(others)] = 0.0
+    return result
+
+
+def usual_contrast(intensities: NDArray[np.floating]) -> float:
+    """The median of how far intensities (N,), of which NaN are left out, are from the ground's, which is 0."""
+    known = np.abs(intensities[~np.isnan(intensities)])
+    return max(median(known), LEAST_CONTRAST) if len(known) else 1.0
 
 
 def diameters_of(areas_px: NDArray[np.floating]) -> Float64Array:

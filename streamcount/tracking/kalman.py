@@ -16,13 +16,15 @@ from streamcount.tracking.hiding import hidden_tracks
 from streamcount.tracking.linking import link, surprise_of
 from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
-from streamcount.tracking.state import PER_TRACK, TrackerState, empty_state, with_classes
+from streamcount.tracking.state import NOT_MEASURED, PER_TRACK, TrackerState, empty_state, with_classes
 from streamcount.types import Detections, Divisions, Float32Array, Int64Array, Tracks, TrackStatus
 
 # A change of velocity, in usual surprises, and its bounds in diameters.
 ACCELERATION_SURPRISES, ACCELERATIONS = 1.5, (0.02, 0.5)
 # Share of a newly seen area in the smoothed one.
 AREA_SHARE = 0.5
+# The same of an intensity, and how finely it is kept.
+INTENSITY_SHARE, PER_INTENSITY = 0.5, 2048
 
 
 class KalmanTracker:
@@ -173,6 +175,10 @@ class KalmanTracker:
         )
         sums = predicted.class_sums.copy()
         sums[rows] = sums.take(rows, axis=0) + detections.class_probabilities.take(found, axis=0)
+        intensities = predicted.intensities
+        if detections.intensities is not None:
+            intensities = intensities.copy()
+            intensities[rows] = _smoothed(intensities[rows], detections.intensities[found])
         hits, misses = predicted.hits.copy(), predicted.misses + np.int32(1)
         hits[rows] += 1
         misses[rows] = 0
@@ -195,6 +201,7 @@ class KalmanTracker:
             areas_px=areas,
             largest_areas_px=largest,
             class_sums=sums,
+            intensities=intensities,
             last_sequences=last_sequences,
             last_seen_ns=last_seen_ns,
         ), seen
@@ -234,6 +241,7 @@ class KalmanTracker:
         parents[born] = old.track_ids[mothers[born]]
         generations[born] = old.generations[mothers[born]] + 1
         trusted = (self.config.confirm_hits <= 1) & ~born
+        unknown = np.full(number, NOT_MEASURED)
         return TrackerState(
             next_track_id=old.next_track_id + number,
             class_names=detections.model.class_names,
@@ -250,6 +258,9 @@ class KalmanTracker:
             areas_px=areas,
             largest_areas_px=areas,
             class_sums=detections.class_probabilities[found].astype(np.float32),
+            intensities=unknown
+            if detections.intensities is None
+            else _smoothed(unknown, detections.intensities[found]),
             first_sequences=np.full(number, detections.metadata.sequence, np.int64),
             last_sequences=np.full(number, detections.metadata.sequence, np.int64),
             first_seen_ns=np.full(number, detections.metadata.acquired_at_ns, np.int64),
@@ -283,8 +294,21 @@ def _canonical_order(detections: Detections) -> Int64Array:
         detections.areas_px[doubtful, None],
         detections.class_probabilities[doubtful],
     ]
+    if detections.intensities is not None:
+        columns.append(np.nan_to_num(detections.intensities[doubtful, None]))
     order[places] = doubtful[np.lexsort(np.concatenate(columns, axis=1).T[::-1])]
     return order
+
+
+def _smoothed(before: Float32Array, now: Float32Array) -> Float32Array:
+    """(N,) intensities of tracks after one more look; on a grid, to be stored in half the bytes.
+
+    now: NaN where not measured.
+    """
+    mean = before + np.float32(INTENSITY_SHARE) * (now - before)
+    mean = np.where(np.isnan(now), before, np.where(before == NOT_MEASURED, now, mean))
+    steps = np.float32(PER_INTENSITY)
+    return np.asarray(np.rint(mean * steps) / steps, np.float32)
 
 
 def _joined(old: TrackerState, new: TrackerState) -> TrackerState:

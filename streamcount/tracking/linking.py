@@ -9,11 +9,13 @@ from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.gating import (
     class_difference,
     diameters_of,
+    intensity_difference,
     median,
     overlaps,
     pairs_within,
     size_difference,
     twice,
+    usual_contrast,
 )
 from streamcount.tracking.motion import Float64Array
 from streamcount.tracking.state import TrackerState
@@ -82,6 +84,12 @@ def link(
         predicted.class_sums.take(rows, axis=0).astype(np.float64),
         detections.class_probabilities.take(found, axis=0),
     )
+    if config.intensity_weight and detections.intensities is not None:
+        costs += config.intensity_weight * intensity_difference(
+            predicted.intensities[rows],
+            detections.intensities[found],
+            usual_contrast(detections.intensities),
+        )
     change = predicted.areas_px[rows] / np.maximum(detections.areas_px[found], 1e-6)
     costs[np.maximum(change, 1 / np.maximum(change, 1e-6)) > LARGEST_CHANGE] = np.inf
     return assign(rows, ranks, costs, config.max_cost)

@@ -17,6 +17,7 @@ _OF_SURVIVOR = (
     "spreads",
     "box_offsets_px",
     "areas_px",
+    "intensities",
     "misses",
     "last_sequences",
     "last_seen_ns",

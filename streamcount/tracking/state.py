@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from streamcount.types import Float32Array, Int64Array
 
+# No intensity is below -1. Unlike NaN it is equal to itself, so that equal states are.
+NOT_MEASURED = np.float32(-2.0)
+
 
 class TrackerState(msgspec.Struct, frozen=True, eq=False):
     """N living tracks, in ascending order of id. Computed with in float64.
@@ -24,7 +27,8 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     spreads: (N, 3) float16, standard deviations of position and velocity and their correlation; the same for
     both axes. box_offsets_px: (N, 4) float16, the last seen box less the centroid (y0, x0, y1, x1). areas_px:
     (N,) float32, smoothed area. largest_areas_px: (N,) float32, its largest so far. class_sums: (N, C)
-    float32, class probabilities summed over the track's life. first_sequences, last_sequences,
+    float32, class probabilities summed over the track's life. intensities: (N,) float32, smoothed, in parts of 2048,
+    NOT_MEASURED where none was. first_sequences, last_sequences,
     first_seen_ns, last_seen_ns: (N,) int64, as in Tracks.
     """
 
@@ -43,6 +47,7 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     areas_px: Float32Array
     largest_areas_px: Float32Array
     class_sums: Float32Array
+    intensities: Float32Array
     first_sequences: Int64Array
     last_sequences: Int64Array
     first_seen_ns: Int64Array
@@ -74,6 +79,7 @@ def empty_state() -> TrackerState:
         areas_px=np.empty(0, np.float32),
         largest_areas_px=np.empty(0, np.float32),
         class_sums=np.empty((0, 0), np.float32),
+        intensities=np.empty(0, np.float32),
         first_sequences=np.empty(0, np.int64),
         last_sequences=np.empty(0, np.int64),
         first_seen_ns=np.empty(0, np.int64),

@@ -66,7 +66,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     quality: flags of the frame, such as "empty" or "saturated"; empty if nothing is wrong.
     picture: what the frame is worth as a picture; None where it was not measured.
     intensities: (N,) float32, brightness of each cell over the ground about it, negative for darker, as
-        `detection/features.py` defines it; None where it was not measured.
+        `detection/features.py` defines it; None where it was not measured, NaN where there is no such thing.
     """
 
     metadata: FrameMetadata

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from streamcount.detection import WatershedConfig
 from streamcount.pipeline import Pipeline
@@ -19,6 +20,11 @@ def run() -> list:
     lives = [
         msgspec.structs.replace(frame, metadata=metadata(i, "run-2"))
         for i, frame in enumerate(living(30, 30, seed=5, miss=0.04))
+    ]
+    rng = np.random.default_rng(2)
+    lives = [
+        msgspec.structs.replace(life, intensities=rng.normal(0.4, 0.1, len(life)).astype(np.float32))
+        for life in lives
     ]
     # A division is cut short by a hole that no track outlives.
     return [

@@ -7,6 +7,8 @@ import pytest
 
 from streamcount.detection import LabelsConfig
 from streamcount.errors import FrameError
+from streamcount.pipeline import Pipeline
+from streamcount.tracking import KalmanConfig
 from streamcount.types import Frame
 from tests.films import metadata
 
@@ -30,6 +32,16 @@ def test_each_value_is_a_cell() -> None:
     assert found.labels is not None
     assert np.array_equal(found.labels > 0, masks() > 0)
     assert np.array_equal(found.labels == 2, masks() == 700)
+
+
+def test_values_are_no_brightness() -> None:
+    image = np.zeros((80, 80), np.uint16)
+    image[10:20, 10:20], image[40:50, 40:50] = 1, 60_000
+    frame = Frame(image, metadata(0))
+    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
+    intensities = pipeline.detect(frame).intensities
+    assert intensities is not None
+    assert np.isnan(intensities).tolist() == [True, True]
 
 
 def test_eight_bits_and_small_objects() -> None:

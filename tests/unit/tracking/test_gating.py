@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from streamcount.tracking import gating
-from streamcount.tracking.gating import class_difference, median, overlaps, pairs_within, size_difference
+from streamcount.tracking.gating import (
+    class_difference,
+    intensity_difference,
+    median,
+    overlaps,
+    pairs_within,
+    size_difference,
+    usual_contrast,
+)
 
 
 @pytest.mark.parametrize("uneven", [0.0, np.inf], ids=["tree", "grid"])
@@ -44,6 +52,15 @@ def test_the_grid_hides_no_pair_at_any_scale_or_number(seed):
 def test_median_is_that_of_numpy(number):
     values = np.random.default_rng(number).normal(size=number)
     assert median(values) == np.median(values)
+
+
+def test_intensities_differ_in_shares_of_the_usual_contrast():
+    one, other = np.array([0.3, -0.2, 0.1, -2, 0.1]), np.array([0.1, -0.2, -0.9, 0.1, np.nan])
+    np.testing.assert_allclose(intensity_difference(one, other, 0.4), [0.5, 0, 1, 0, 0])
+    assert usual_contrast(np.array([0.3, np.nan, -0.4, 0.1], np.float32)) == np.float32(0.3)
+    # Where all look like the ground, differences are chance.
+    assert usual_contrast(np.array([0.001, -0.002])) == 0.02
+    assert usual_contrast(np.array([np.nan])) == 1.0
 
 
 def test_no_points_no_pairs():

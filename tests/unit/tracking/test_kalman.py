@@ -54,6 +54,31 @@ def test_life_of_a_track(present, statuses):
     assert [int(tracks.detection_rows[0]) >= 0 for tracks in every] == [bool(there) for there in present]
 
 
+def shown(detections, *intensities):
+    return msgspec.structs.replace(detections, intensities=np.array(intensities, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("weight", "first", "rows"),
+    [(0.25, (-0.4, 0.3), [1, 0]), (0.0, (-0.4, 0.3), [0, 1]), (0.25, (np.nan, np.nan), [0, 1])],
+    ids=["as bright as before", "turned off", "not known before"],
+)
+def test_of_two_that_may_be_either_each_stays_as_bright_as_it_was(weight, first, rows):
+    before = [shown(seen(i, [(100, 100), (100, 120)]), *first) for i in range(5)]
+    # Both have moved by about half of their distance, so that place alone is wrong by a little.
+    after = shown(seen(5, [(108, 109.5), (92, 110.5)]), 0.3, -0.4)
+    _, every = follow([*before, after], KalmanConfig(intensity_weight=weight))
+    assert every[-1].detection_rows.tolist() == rows
+
+
+def test_an_intensity_is_smoothed_kept_while_unknown_and_stored_on_a_grid():
+    places = [(100, 100)]
+    film = [shown(seen(0, places), np.nan), seen(1, places), shown(seen(2, places), 0.5)]
+    film += [shown(seen(3, places), 0.3), shown(seen(4, places), np.nan)]
+    states = [follow(film[: i + 1])[0].intensities for i in range(5)]
+    np.testing.assert_array_equal(np.concatenate(states), np.float32([-2, -2, 0.5, 819 / 2048, 819 / 2048]))
+
+
 def test_an_ended_track_is_forgotten_and_its_id_not_given_again():
     state, every = follow(one_cell(1, 0, 0, 1))
     assert every[3].track_ids.tolist() == [2]
