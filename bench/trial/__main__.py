@@ -2,6 +2,7 @@
 
 python -m bench.trial                       all films, true masks with 2 % missed and 1 % clutter
 python -m bench.trial --own                 on what the service's own detectors find in the pictures
+python -m bench.trial --intensities         on true masks with faults, and the brightness that the pictures give them
 python -m bench.trial --distance-only       what is called a division if only distance counts
 python -m bench.trial --only fluorescence-1 --frames 60
 """
@@ -33,11 +34,15 @@ LEAST_LNK, LEAST_DIVISION_F1, MOST_BIRTHS, LEAST_DEATH_F1 = 0.99, 0.92, 1.05, 0.
 DISTANCE_ONLY = 1000.0
 
 
-def main(
+# A command's arguments are its options.
+def main(  # noqa: PLR0913
     only: Annotated[list[str] | None, typer.Option(help="Films by name; may be repeated.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each film.", min=20)] = FRAMES,
     own: Annotated[
         bool, typer.Option(help="Detect cells in the pictures instead of the true masks.")
+    ] = False,
+    intensities: Annotated[
+        bool, typer.Option(help="Measure the brightness of what the masks show in the pictures.")
     ] = False,
     distance_only: Annotated[bool, typer.Option(help="Call every near pair of cells a division.")] = False,
     faults: Annotated[bool, typer.Option(help="Leave out 2 % of the cells and put 1 % clutter in.")] = True,
@@ -60,6 +65,7 @@ def main(
             faults=Faults() if faults else Faults(0.0, 0.0),
             folder=Path(folder),
             own=own,
+            intensities=intensities,
         )
         told = list(track(pool.map(work, films), "films", len(films), console=Console(stderr=True)))
     console.print(_table(told, own))
@@ -69,9 +75,11 @@ def main(
         raise typer.Exit(1)
 
 
-def _run(scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path, own: bool) -> Figures:
+def _run(
+    scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path, own: bool, intensities: bool
+) -> Figures:
     detector = _detector(scenario) if own else None
-    return run_film(scenario, tracker, faults, folder / scenario.name, detector)
+    return run_film(scenario, tracker, faults, folder / scenario.name, detector, intensities)
 
 
 def _detector(scenario: Scenario) -> Detector:
@@ -110,8 +118,10 @@ def _bars(told: list[Figures]) -> dict[str, bool]:
 
 def _table(told: list[Figures], own: bool) -> Table:
     table = Table(title="on the service's own detections" if own else "on true masks with faults")
-    heads = ("film", "cells", "LNK", "TRA", "CT", "TF", "CHOTA", "division F1", "births found / true", "death F1",
-             "retracted", "advance ms")  # fmt: skip
+    heads = (
+        "film", "cells", "LNK", "followed", "TRA", "CT", "TF", "CHOTA", "division F1", "births found / true",
+        "death F1", "retracted", "advance ms",
+    )  # fmt: skip
     for head in heads:
         table.add_column(head, justify="left" if head == "film" else "right")
     for one in told:
@@ -131,8 +141,11 @@ def _mark(met: dict[str, bool], head: str) -> str:
 
 def _figures(told: list[Figures]) -> list[str]:
     births = _sum(told, "births")
+    found, made = (sum(one.followed[i] for one in told) for i in range(2))
     return [
-        *(f"{_mean(told, name):.4f}" for name in ("LNK", "TRA", "CT", "TF", "CHOTA")),
+        f"{_mean(told, 'LNK'):.4f}",
+        f"{made / max(found, 1):.4f}",
+        *(f"{_mean(told, name):.4f}" for name in ("TRA", "CT", "TF", "CHOTA")),
         f"{_f1(_sum(told, 'divisions')):.3f}",
         f"{births[1]} / {births[0]}",
         f"{_f1(_sum(told, 'deaths')):.3f}",

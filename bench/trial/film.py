@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.trial.scenarios import Scenario
 from streamcount.detection import Detector, LabelsConfig
+from streamcount.detection.features import described
 from streamcount.pipeline import Pipeline
 from streamcount.scoring import score
 from streamcount.scoring.matching import match_masks
@@ -31,6 +33,7 @@ from streamcount.types import (
     CellEvent,
     Detections,
     Frame,
+    Image,
     Tracks,
     TrackStatus,
 )
@@ -53,7 +56,8 @@ class Figures:
     """What came of one film. divisions, births, deaths: (true, found, matched).
 
     Divisions are those of the written tracks; births and deaths are what the events say, births being cells that came
-    into view after the first frame.
+    into view after the first frame. followed: (cells found in two frames in a row, those of them that are one track
+    in both): what linking made of what there was.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Figures:
     divisions: tuple[int, int, int]
     births: tuple[int, int, int]
     deaths: tuple[int, int, int]
+    followed: tuple[int, int]
     retracted: int
     advance_ms: float
 
@@ -103,6 +108,15 @@ class _Truth:
         # Told in the first frame without the cell.
         self.died += [(event.sequence - 1, event.id) for event in truth.events if event.kind == "died"]
 
+    def followed(self) -> tuple[int, int]:
+        """How many cells were found in two frames in a row, and how many of them by the same track."""
+        found = made = 0
+        for before, after in pairwise(self.cells):
+            tracks = {cell: track for track, cell in before.items()}
+            same = [tracks[cell] == track for track, cell in after.items() if cell in tracks]
+            found, made = found + len(same), made + sum(same)
+        return found, made
+
     def at(self, event: CellEvent) -> Happening:
         """The frame of an event, and the true cell that its track was then, 0 for none."""
         return event.sequence, self.cells[event.sequence].get(event.track_id, 0)
@@ -119,19 +133,27 @@ def _compared(true: list[Happening], told: list[Happening], buffer: int) -> tupl
 
 
 def run_film(
-    scenario: Scenario, tracker: KalmanConfig, faults: Faults, folder: Path, detector: Detector | None = None
+    scenario: Scenario,
+    tracker: KalmanConfig,
+    faults: Faults,
+    folder: Path,
+    detector: Detector | None = None,
+    intensities: bool = False,
 ) -> Figures:
     """Simulate, follow and score a film. folder: for its files, which are removed again.
 
-    detector: finds the cells in the film's pictures, in place of the true masks with faults.
+    detector: finds the cells in the film's pictures, in place of the true masks with faults. intensities: whether the
+    brightness of what the masks show is measured in the pictures, as it is of what a detector finds.
     """
     pipeline = Pipeline(detector or LabelsConfig().build(), tracker.build())
     state, times, events = pipeline.initial_state(RUN.camera_id), [], []
     known = _Truth()
     try:
         with CtcWriter(folder / "found") as found, CtcWriter(folder / "truth") as true:
-            for frame, truth in _looks(scenario, faults, own=detector is not None):
+            for frame, picture, truth in _looks(scenario, faults, detector is not None, intensities):
                 detections = pipeline.detector.detect(frame, labels=True)
+                if picture is not None:
+                    detections = described(msgspec.structs.replace(detections, intensities=None), picture)
                 started = time.perf_counter()
                 state, result = pipeline.advance(state, detections)
                 times.append(1e3 * (time.perf_counter() - started))
@@ -160,6 +182,7 @@ def run_film(
         divisions=(divisions.true, divisions.found, divisions.matched),
         births=_compared(known.entered, births, BIRTH_BUFFER),
         deaths=_compared(known.died, deaths, DEATH_BUFFER),
+        followed=known.followed(),
         retracted=_retracted(events),
         advance_ms=statistics.median(times),
     )
@@ -169,15 +192,18 @@ def _retracted(events: Iterable[AnyEvent]) -> int:
     return sum(isinstance(event, CellDivided) and event.certainty == "retracted" for event in events)
 
 
-def _looks(scenario: Scenario, faults: Faults, own: bool) -> Iterator[tuple[Frame, FrameTruth]]:
-    """Each frame as the detector gets it, with its truth."""
-    source = scenario.config.build()
-    if own:
-        yield from source.scenes(RUN)
+def _looks(
+    scenario: Scenario, faults: Faults, own: bool, intensities: bool
+) -> Iterator[tuple[Frame, Image | None, FrameTruth]]:
+    """Each frame as the detector gets it, the picture in which brightness is to be measured, and the truth."""
+    source, rng = scenario.config.build(), np.random.default_rng(scenario.config.seed)
+    if own or intensities:
+        for frame, truth in source.scenes(RUN):
+            seen = frame if own else Frame(with_faults(truth.labels, faults, rng), frame.metadata)
+            yield seen, frame.image, truth
         return
-    rng = np.random.default_rng(scenario.config.seed)
     for metadata, truth in source.truths(RUN):
-        yield Frame(with_faults(truth.labels, faults, rng), metadata), truth
+        yield Frame(with_faults(truth.labels, faults, rng), metadata), None, truth
 
 
 def with_faults(labels: NDArray[np.uint16], faults: Faults, rng: np.random.Generator) -> NDArray[np.uint16]:

@@ -59,6 +59,8 @@ def test_a_plain_film_is_followed_without_an_error(tmp_path: Path) -> None:
     assert figures.measures["LNK"] == 1.0
     assert figures.divisions == (0, 0, 0)
     assert figures.deaths[1] == 0
+    assert figures.followed[0] > 400
+    assert figures.followed[0] == figures.followed[1]
     assert not (tmp_path / "film").exists()
 
 
@@ -69,3 +71,15 @@ def test_the_same_film_gives_the_same_figures(tmp_path: Path) -> None:
     one.advance_ms = other.advance_ms = 0.0
     assert one == other
     assert one.cells > 100
+
+
+@needs_extra
+def test_intensities_of_masks_are_those_of_the_picture(tmp_path: Path) -> None:
+    film = scenarios(frames=20)[0]
+    plain, bright = (
+        run_film(film, KalmanConfig(intensity_weight=10.0), Faults(), tmp_path / name, intensities=there)
+        for name, there in (("a", False), ("b", True))
+    )
+    # So much weight hides links that place alone finds; without intensities it does nothing.
+    assert bright.followed[0] == plain.followed[0]
+    assert bright.followed[1] < plain.followed[1]
