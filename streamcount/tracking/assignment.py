@@ -24,9 +24,6 @@ DENSE_CELLS = 40_000
 TOGETHER_CELLS = 16_384
 # Components are solved together up to about this many rows: a call costs more than so small a block.
 BATCH_ROWS = 32
-# Links that are certain make others so; after a few rounds the solver is cheaper than looking again.
-CERTAIN_ROUNDS = 3
-FEW_PAIRS = 64
 
 
 def assign(
@@ -42,23 +39,15 @@ def assign(
     rows, columns, worths = rows[good], columns[good], max_cost - costs[good]
     if not len(rows):
         return rows, columns
-    left = np.arange(len(rows))
-    links: list[NDArray[np.intp]] = []
-    rows_free, columns_free = (
-        np.ones(int(rows.max()) + 1, np.bool_),
-        np.ones(int(columns.max()) + 1, np.bool_),
-    )
-    for _ in range(CERTAIN_ROUNDS):
-        sure = left[_certain(rows[left], columns[left], worths[left])]
-        links.append(sure)
-        rows_free[rows[sure]] = False
-        columns_free[columns[sure]] = False
-        left = left[rows_free[rows[left]] & columns_free[columns[left]]]
-        if len(left) <= FEW_PAIRS or not len(sure):
-            break
-    if len(left):
-        links.append(left[_solve_left(rows[left], columns[left], worths[left])])
-    chosen = np.sort(np.concatenate(links))
+    sure = _certain(rows, columns, worths)
+    rows_free = np.ones(int(rows[-1]) + 1, np.bool_)
+    columns_free = np.ones(int(columns.max()) + 1, np.bool_)
+    rows_free[rows[sure]] = False
+    columns_free[columns[sure]] = False
+    left = np.flatnonzero(rows_free[rows] & columns_free[columns])
+    if not len(left):
+        return rows[sure], columns[sure]
+    chosen = np.sort(np.append(sure, left[_solve_left(rows[left], columns[left], worths[left])]))
     return rows[chosen], columns[chosen]
 
 
