@@ -163,8 +163,10 @@ class TfliteDetector:
                 f"a frame of {height} x {width} px scaled {scale:.2f} times is more than can be searched; "
                 "crop it, or check cell_diameter_px and the pixel size",
             )
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.uint8)
+        scaled = image
+        if shape != (height, width):
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            scaled = np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.uint8)
         info = self._bundle.input
         batch = padded(scaled.reshape(*shape, channels), info.multiple_px, info.padding_level)
         maps = self._net.infer(batch)
