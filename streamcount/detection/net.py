@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,14 @@ LARGEST_PASS_PX = 1_500_000
 TILE_PX = 832
 # What a tile's border cannot see of its surroundings reaches in by less than this: the net sees 80 px far.
 MARGIN_PX = 96
+
+
+class Net(Protocol):
+    """What finds cells' maps in an image, such as ThreadedNet."""
+
+    def infer(self, batch: NDArray[np.uint8]) -> Maps:
+        """The maps of a (1, H, W, channels) uint8 image; H and W are multiples of what the net wants."""
+        ...
 
 
 class ThreadedNet:
