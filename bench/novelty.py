@@ -25,9 +25,9 @@ KINDS = {
     "learned": ("txl_pbc/train/**/*.[jp][pn]g", 5),
     "usual": ("txl_pbc/val/**/*.[jp][pn]g", 1),
     "another lab's smears": ("chula_rbc12/images/*.jpg", 5),
-    "haemocytometer": ("ldc_live_dead/**/*.[jp][pn]g", 4),
-    "nuclei": ("dsb2018_fluo/images/*", 3),
-    "adherent cells": ("usiigaci/*_raw8.png", 1),
+    "haemocytometer": ("ldc_live_dead/**/*.[jp][pn]g", 12),
+    "nuclei": ("dsb2018_fluo/images/*", 6),
+    "adherent cells": ("usiigaci/*_raw8.png", 2),
 }
 FALSE_ALARMS = 1e-3  # of usual cells
 MARGIN_PX = 8
