@@ -113,7 +113,8 @@ def blurred(image: Image, radius_px: float, kind: str) -> Image:
 
 def noise_of(image: Image) -> float:
     """Standard deviation of the image's own noise, grey levels (Immerkaer 1996)."""
-    heights = np.abs(cv2.filter2D(image if image.ndim == 2 else image[..., 1], cv2.CV_32F, NOISE_MASK))
+    plane = image if image.ndim == 2 else image[..., 1]
+    heights = np.abs(cv2.sepFilter2D(plane, cv2.CV_32F, NOISE_MASK, NOISE_MASK))
     return max(LEAST_NOISE, float(np.median(heights)) / MEDIAN_ABSOLUTE / MASK_LENGTH)
 
 

@@ -43,12 +43,21 @@ def intensities(image: Image, boxes_px: Float32Array) -> Float32Array:
         return np.empty(0, np.float32)
     # Green is where stained cells absorb most, and the best of a camera's three channels.
     grey = image if image.ndim == 2 else image[..., 1]
-    side_px = float(np.quantile(boxes_px[:, 2:] - boxes_px[:, :2], 0.1))
+    side_px = tenth(boxes_px[:, 2:] - boxes_px[:, :2])
     step = max(1, min(int(side_px / PIXELS_A_SIDE), min(grey.shape) // TILES))
     levels = _inner_means(np.ascontiguousarray(grey[::step, ::step]), boxes_px / step)
     ground = _ground(grey, (boxes_px[:, :2] + boxes_px[:, 2:]) / 2)
     floor = DARKEST_GROUND * float(np.iinfo(image.dtype).max)
     return np.asarray((levels - ground) / np.maximum(ground, floor), np.float32)
+
+
+def tenth(values: Float32Array) -> float:
+    """The lower tenth of some values, between two as np.quantile has it, in a small part of the time."""
+    ranked = np.sort(values, axis=None)
+    place = 0.1 * (ranked.size - 1)
+    low = int(place)
+    more = float(ranked[min(low + 1, ranked.size - 1)]) - float(ranked[low])
+    return float(ranked[low]) + more * (place - low)
 
 
 def _inner_means(grey: NDArray[Any], boxes_px: Float32Array) -> NDArray[np.float64]:

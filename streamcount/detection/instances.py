@@ -8,13 +8,13 @@ that nothing loops over cells.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.detection.postprocess import STRIDE_PX, Cells, Maps
-from streamcount.detection.regions import extents, runs_of
 from streamcount.types import Float32Array
 
 FOREGROUND = 0.5
@@ -22,6 +22,8 @@ FOREGROUND = 0.5
 REACH_SIDES, REACH_CELLS = 0.8, 1.5
 # A piece of a cell apart from its largest piece is kept from this share of its area on.
 PIECE_SHARE = 0.25
+# To write the peaks' numbers all around them is quicker than a distance transform up to so many map cells, of all.
+NEAR_SHARE = 4.0
 
 
 @dataclass(frozen=True)
@@ -29,49 +31,50 @@ class Instances:
     """N cells with their pixels, at the map's resolution.
 
     cells: as decoded, but with boxes about their pixels. centroids_px (N, 2) and areas_px (N,): of the pixels,
-    weighed by how much of each is cell, in pixels of the net's input. foreground_px: their sum. peaks: the look-up of
-    places, for outlines at a finer resolution.
+    weighed by how much of each is cell, in pixels of the net's input. foreground_px: their sum. decoded: the cells
+    with the boxes that they were decoded with, for outlines at a finer resolution.
     """
 
     cells: Cells
     centroids_px: Float32Array
     areas_px: Float32Array
     foreground_px: float
-    peaks: Peaks
+    decoded: Cells
 
 
 @dataclass(frozen=True)
 class Peaks:
     """Which of N peaks is nearest to a place, and how far a vote for it may miss.
 
-    owners: (h, w) int32, the number from 0 of the peak nearest to each map cell's middle. torn: (h, w) bool, whether
-    the cell, the next to the right and those below have several. places: (N, 2), reach: (N,), in map cells.
+    owners: (h + 2 rim, w + 2 rim) intp, the number from 0 of the peak nearest to each map cell and to those around
+    the map, -1 where none is near enough for any vote. places: (N + 1, 2), reach: (N + 1,), in map cells; the last
+    is nobody's, far away.
     """
 
-    owners: NDArray[np.int32]
-    torn: NDArray[np.bool_]
+    owners: NDArray[np.intp]
+    rim: int
     places: Float32Array
     reach: Float32Array
 
-    def of(self, rows: Float32Array, columns: Float32Array) -> NDArray[np.int64]:
+    def of(self, rows: Float32Array, columns: Float32Array) -> NDArray[np.intp]:
         """(P,) the peak that votes (P,) for places in map cells are for; -1 where none is near enough."""
         height, width = self.owners.shape
-        top = np.clip((rows - 0.5).astype(np.int32), 0, height - 1)
-        left = np.clip((columns - 0.5).astype(np.int32), 0, width - 1)
-        here = top * width + left
-        owners = np.asarray(self.owners.take(here), np.int64)
+        top = ((rows + np.float32(self.rim - 0.5)).astype(np.intp)).clip(0, height - 2)
+        left = ((columns + np.float32(self.rim - 0.5)).astype(np.intp)).clip(0, width - 2)
+        top *= width
+        top += left
         # The nearest of all is that of one of the four map cells around the place, which mostly have one peak.
-        torn = np.flatnonzero(self.torn.take(here))
+        flat = self.owners.ravel()
+        owners, *others = (flat[step:].take(top) for step in (0, 1, width, width + 1))
+        torn = np.flatnonzero((owners != others[0]) | (owners != others[1]) | (owners != others[2]))
         if len(torn):
-            y = np.minimum(top[torn] + np.array([0, 0, 1, 1])[:, None], height - 1)
-            x = np.minimum(left[torn] + np.array([0, 1, 0, 1])[:, None], width - 1)
-            candidates = np.asarray(self.owners.take(y * width + x), np.int64)
+            candidates = np.stack([one.take(torn) for one in (owners, *others)])
             best = self._miss(candidates, rows[torn], columns[torn]).argmin(axis=0)
             owners[torn] = np.take_along_axis(candidates, best[None], axis=0)[0]
         owners[self._miss(owners, rows, columns) > (self.reach**2).take(owners)] = -1
         return owners
 
-    def _miss(self, owners: NDArray[np.int64], rows: Float32Array, columns: Float32Array) -> Float32Array:
+    def _miss(self, owners: NDArray[np.intp], rows: Float32Array, columns: Float32Array) -> Float32Array:
         """Squared distances of places to peaks, map cells."""
         y, x = np.ascontiguousarray(self.places.T)
         return np.asarray((rows - y.take(owners)) ** 2 + (columns - x.take(owners)) ** 2, np.float32)
@@ -80,25 +83,52 @@ class Peaks:
 def find_peaks(cells: Cells, shape: tuple[int, int]) -> Peaks:
     """The look-up for the cells' centres; shape: (h, w) of the maps."""
     places = np.asarray(cells.centres_px / STRIDE_PX, np.float32)
-    at = np.clip(places.astype(np.int64), 0, np.array(shape) - 1)
+    sides = cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]
+    reach = REACH_SIDES * np.maximum(sides[:, 0], sides[:, 1]) / 2 / STRIDE_PX + REACH_CELLS
+    at = np.minimum(np.maximum(places.astype(np.intp), 0), np.array(shape) - 1)
+    # Neither a place nor its peak is farther from the middle of its map cell than that from its corner.
+    around = _disc(int((reach.max() + np.sqrt(2)) ** 2))
+    if len(at) * len(around) < NEAR_SHARE * shape[0] * shape[1]:
+        owners, rim = _near(at, shape, around)
+    else:
+        owners, rim = _everywhere(at, shape), 1
+    nobody = np.full((1, 2), np.inf, np.float32)
+    return Peaks(owners, rim, np.append(places, nobody, axis=0), np.append(reach, 0).astype(np.float32))
+
+
+def _near(
+    at: NDArray[np.intp], shape: tuple[int, int], around: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], int]:
+    """The number of the seed, of those at map cells (N, 2), that is nearest and not farther than `around`, or -1; and
+    the rim."""
+    rim = int(around.max())
+    stride = np.array([shape[1] + 2 * rim, 1])
+    owners = np.full((shape[0] + 2 * rim, shape[1] + 2 * rim), -1, np.intp)
+    # What is written later stays: the near after the far, and of two peaks as near the stronger.
+    steps, middles = around @ stride, (at[::-1] + rim) @ stride
+    owners.ravel()[(steps[:, None] + middles).ravel()] = np.tile(np.arange(len(at) - 1, -1, -1), len(steps))
+    return owners, rim
+
+
+@lru_cache(maxsize=64)
+def _disc(square: int) -> NDArray[np.intp]:
+    """(K, 2) all steps by map cells of a squared length up to this, the longest first."""
+    radius = int(np.sqrt(square))
+    steps = np.mgrid[-radius : radius + 1, -radius : radius + 1].reshape(2, -1).T
+    squares = (steps**2).sum(axis=1)
+    order = np.argsort(-squares, kind="stable")
+    return np.asarray(steps[order[squares[order] <= square]], np.intp)
+
+
+def _everywhere(at: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp]:
+    """As `_near` with a rim of 1, however far: by a distance transform, whose work does not grow with the peaks."""
     seeds = np.ones(shape, np.uint8)
     seeds[at[:, 0], at[:, 1]] = 0
     _, nearest = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     # OpenCV numbers the seeds in its own order; of two peaks in one map cell, the stronger has it.
-    number = np.zeros(int(nearest.max()) + 1, np.int32)
+    number = np.zeros(len(at) + 1, np.intp)
     number[nearest[at[::-1, 0], at[::-1, 1]]] = np.arange(len(at) - 1, -1, -1)
-    sides = cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]
-    reach = REACH_SIDES * sides.max(axis=1, initial=0) / 2 / STRIDE_PX + REACH_CELLS
-    owners = number.take(np.asarray(nearest, np.int32))
-    return Peaks(owners, _torn(owners), places, reach.astype(np.float32))
-
-
-def _torn(owners: NDArray[np.int32]) -> NDArray[np.bool_]:
-    torn = np.zeros(owners.shape, np.bool_)
-    torn[:-1] = owners[:-1] != owners[1:]
-    torn[:, :-1] |= owners[:, :-1] != owners[:, 1:]
-    torn[:-1, :-1] |= owners[:-1, :-1] != owners[1:, 1:]
-    return torn
+    return np.pad(number.take(np.asarray(nearest, np.int32)), 1, mode="edge")
 
 
 def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int], least_area_px: float = 0.0) -> Instances:
@@ -110,48 +140,68 @@ def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int], least_area_px: f
     coverage = maps.foreground.values(height, width)[..., 0]
     if not len(cells):
         nothing = np.zeros(0, np.float32)
-        peaks = Peaks(np.zeros((1, 1), np.int32), np.zeros((1, 1), np.bool_), nothing.reshape(0, 2), nothing)
-        return Instances(
-            cells, nothing.reshape(0, 2), nothing, float(_solid(coverage).sum()) * STRIDE_PX**2, peaks
-        )
-    peaks = find_peaks(cells, (height, width))
+        covered = float(_solid(coverage).sum()) * STRIDE_PX**2
+        return Instances(cells, nothing.reshape(0, 2), nothing, covered, cells)
     # A border pixel is less than half covered, and still counts for the area by its share.
     pixels = np.flatnonzero(coverage > 0.25)
-    rows, columns = (part.astype(np.float32) for part in np.divmod(pixels, width))
+    row = pixels // width
+    rows, columns = row.astype(np.float32), (pixels - row * width).astype(np.float32)
     offset = maps.offset.flat(height, width).of_cells(pixels)
-    owners = peaks.of(rows + offset[0], columns + offset[1])
-    member = owners >= 0
-    pixels, rows, columns, owners = pixels[member], rows[member], columns[member], owners[member]
+    owners = find_peaks(cells, (height, width)).of(rows + offset[:, 0], columns + offset[:, 1])
     share = coverage.take(pixels)
-    number = len(cells)
-    sums = np.stack(
-        [np.bincount(owners, share * part, number) for part in (1.0, rows + 0.5, columns + 0.5)], axis=1
-    )
-    labels = np.zeros((height, width), np.int32)
-    core = share > FOREGROUND
-    labels.ravel()[pixels[core]] = owners[core] + 1
-    areas, boxes = extents(runs_of(labels), number + 1)
-    keep = (areas[1:] > 0) & (sums[:, 0] * STRIDE_PX**2 >= least_area_px)
-    kept, sums = cells.take(keep), sums[keep]
-    low, high = boxes[1:][keep, :2] * STRIDE_PX, boxes[1:][keep, 2:] * STRIDE_PX
+    # Nobody's pixels are counted first, and left out.
+    bins, number = owners + 1, len(cells) + 1
+    weights = (share, share * (rows + 0.5), share * (columns + 0.5))
+    sums = np.stack([np.bincount(bins, weight, number)[1:] for weight in weights])
+    low, high = _extents(np.where(share > FOREGROUND, owners, -1), pixels, row, (len(cells), width))
+    keep = (high[:, 0] > 0) & (sums[0] * STRIDE_PX**2 >= least_area_px)
+    if not keep.all():
+        cells, sums, low, high = cells.take(keep), sums[:, keep], low[keep], high[keep]
     return Instances(
-        replace(kept, boxes_px=_boxes(kept, low, high, shape_px)),
-        (sums[:, 1:] / np.maximum(sums[:, :1], 1e-6) * STRIDE_PX).astype(np.float32),
-        (sums[:, 0] * STRIDE_PX**2).astype(np.float32),
-        float(sums[:, 0].sum()) * STRIDE_PX**2,
-        peaks if keep.all() else find_peaks(kept, (height, width)),
+        replace(cells, boxes_px=_boxes(cells, low * STRIDE_PX, high * STRIDE_PX, shape_px)),
+        (sums[1:] / np.maximum(sums[0], 1e-6) * STRIDE_PX).T.astype(np.float32, order="C"),
+        (sums[0] * STRIDE_PX**2).astype(np.float32),
+        float(sums[0].sum()) * STRIDE_PX**2,
+        cells,
     )
+
+
+def _extents(
+    owners: NDArray[np.intp], pixels: NDArray[np.intp], rows: NDArray[np.intp], sizes: tuple[int, int]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(N, 2) first pixel, and last pixel plus one, by row and column, of the pixels (P,) of each of N owners.
+
+    owners: from 0, negative for nobody. pixels: ascending places in the flat map; rows: theirs. sizes: N, and the
+    map's width. Zeros for an owner of no pixel.
+    """
+    number, width = sizes
+    low, high = np.full((number, 2), np.iinfo(np.intp).max), np.zeros((number, 2), np.intp)
+    # Of an owner's pixels one after the other in a row, only the first and the last are asked.
+    ends = np.flatnonzero((owners[1:] != owners[:-1]) | (rows[1:] != rows[:-1]))
+    first, last = np.append(0, ends + 1)[: len(owners)], np.append(ends, len(owners) - 1)[: len(owners)]
+    owned = np.flatnonzero(owners.take(first) >= 0)
+    first, last = first.take(owned), last.take(owned)
+    whose, row = owners.take(first), rows.take(first)
+    # Rows ascend, so the first run of an owner is its top and the last its bottom.
+    low[whose[::-1], 0] = row[::-1]
+    high[whose, 0] = row + 1
+    left, right = low[:, 1].copy(), high[:, 1].copy()
+    np.minimum.at(left, whose, pixels.take(first) - row * width)
+    np.maximum.at(right, whose, pixels.take(last) - row * width + 1)
+    low[:, 1], high[:, 1] = left, right
+    low[high[:, 0] == 0] = 0
+    return low, high
 
 
 def _boxes(
-    cells: Cells, low: NDArray[np.int64], high: NDArray[np.int64], shape_px: tuple[int, int]
+    cells: Cells, low: NDArray[np.intp], high: NDArray[np.intp], shape_px: tuple[int, int]
 ) -> Float32Array:
     """(N, 4) boxes: their middles by the pixels' extents (N, 2), their sides by the net, finer than a map cell."""
     middle = (low + high) / 2
     half = (cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]) / 2
     limits = np.array(shape_px, np.float32)
-    boxes = np.hstack([np.clip(middle - half, 0, limits), np.clip(middle + half, 0, limits)])
-    return np.asarray(boxes, np.float32)
+    boxes = np.hstack([middle - half, middle + half])
+    return np.minimum(np.maximum(boxes, 0), np.tile(limits, 2)).astype(np.float32)
 
 
 def _solid(coverage: Float32Array) -> Float32Array:
@@ -178,7 +228,8 @@ def outlines(
     # An offset is from its map cell's corner, and was interpolated between the cells' middles.
     y = (rows + 0.5) / scale[0] - 0.5 + offset[rows, columns, 0]
     x = (columns + 0.5) / scale[1] - 0.5 + offset[rows, columns, 1]
-    owners = found.peaks.of(y.astype(np.float32), x.astype(np.float32))
+    peaks = find_peaks(found.decoded, (int(np.ceil(height)), int(np.ceil(width))))
+    owners = peaks.of(y.astype(np.float32), x.astype(np.float32))
     labels[rows, columns] = (owners + 1).astype(np.uint16)
     return _main_pieces(labels)
 

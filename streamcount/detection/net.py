@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,14 @@ LARGEST_PASS_PX = 1_500_000
 TILE_PX = 832
 # What a tile's border cannot see of its surroundings reaches in by less than this: the net sees 80 px far.
 MARGIN_PX = 96
+
+
+class Net(Protocol):
+    """What finds cells' maps in an image, such as ThreadedNet."""
+
+    def infer(self, batch: NDArray[np.uint8]) -> Maps:
+        """The maps of a (1, H, W, channels) uint8 image; H and W are multiples of what the net wants."""
+        ...
 
 
 class ThreadedNet:
@@ -62,40 +71,60 @@ class ThreadedNet:
         Of a batch of several, the first axis of a map is the batch's. Raises ModelError when the runtime fails.
         """
         try:
-            interpreter = self._interpreter(batch.shape)
-            given = interpreter.get_input_details()[0]
-            interpreter.set_tensor(given["index"], batch.astype(given["dtype"], copy=False))
-            interpreter.invoke()
+            ready = self._ready(batch.shape)
+            ready.interpreter.set_tensor(ready.input_index, batch.astype(ready.input_type, copy=False))
+            ready.interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(
                 f"The model failed on an input of {batch.shape}: {error}; export it again."
             ) from error
         named = {}
-        for name, detail in zip(self._outputs, interpreter.get_output_details(), strict=True):
-            scale, zero = detail["quantization"]
-            values = interpreter.get_tensor(detail["index"])
-            named[name] = QuantisedMap(values[0] if len(batch) == 1 else values, scale or 1.0, zero)
+        for name, (index, scale, zero) in zip(self._outputs, ready.outputs, strict=True):
+            values = ready.interpreter.get_tensor(index)
+            named[name] = QuantisedMap(values[0] if len(batch) == 1 else values, scale, zero)
         return named
 
-    def _interpreter(self, shape: tuple[int, ...]) -> Any:
-        kept: OrderedDict[tuple[int, ...], Any] | None = getattr(self._local, "kept", None)
+    def _ready(self, shape: tuple[int, ...]) -> _Ready:
+        kept: OrderedDict[tuple[int, ...], _Ready] | None = getattr(self._local, "kept", None)
         if kept is None:
             kept = self._local.kept = OrderedDict()
         if shape in kept:
             kept.move_to_end(shape)
             return kept[shape]
-        interpreter = new_interpreter(self._model)
-        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
-        interpreter.allocate_tensors()
-        kept[shape] = interpreter
+        ready = kept[shape] = _prepared(new_interpreter(self._model), shape)
         if len(kept) > SHAPES_KEPT:
             kept.popitem(last=False)
-        return interpreter
+        return ready
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """An interpreter of one input shape. outputs: of each its index, scale and zero, for which to ask takes longer
+    than to copy it."""
+
+    interpreter: Any
+    input_index: int
+    input_type: Any
+    outputs: tuple[tuple[int, float, int], ...]
+
+
+def _prepared(interpreter: Any, shape: tuple[int, ...]) -> _Ready:
+    given = interpreter.get_input_details()[0]
+    interpreter.resize_tensor_input(given["index"], shape)
+    interpreter.allocate_tensors()
+    details = interpreter.get_output_details()
+    outputs = [(one["index"], one["quantization"][0] or 1.0, one["quantization"][1]) for one in details]
+    return _Ready(interpreter, given["index"], given["dtype"], tuple(outputs))
 
 
 def padded(image: NDArray[np.uint8], multiple_px: int, level: int) -> NDArray[np.uint8]:
-    """(1, H', W', channels): the image at the top left, filled up with `level` to sides of a multiple."""
+    """(1, H', W', channels): the image at the top left, filled up with `level` to sides of a multiple.
+
+    Where nothing is to be filled, it is the image's own memory.
+    """
     height, width, channels = image.shape
+    if not height % multiple_px and not width % multiple_px:
+        return image[None]
     shape = (1, -(-height // multiple_px) * multiple_px, -(-width // multiple_px) * multiple_px, channels)
     batch = np.empty(shape, np.uint8)
     batch[0, :height, :width] = image

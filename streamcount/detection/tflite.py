@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamcount.detection.bundle import CROP_CLASSIFICATION, DENSE_INSTANCES, Bundle, load_bundle
 from streamcount.detection.instances import gather, outlines
-from streamcount.detection.net import ThreadedNet, padded
+from streamcount.detection.net import Net, ThreadedNet, padded
 from streamcount.detection.postprocess import Rules, decode, label_image
 from streamcount.detection.prepare import prepare
 from streamcount.detection.scale import Look, ScaleRules, first_look
@@ -68,7 +68,8 @@ class TfliteConfig(BaseModel):
 class TfliteDetector:
     """Finds cells with a model bundle. May be called from several threads: each has its own interpreters."""
 
-    def __init__(self, config: TfliteConfig) -> None:
+    def __init__(self, config: TfliteConfig, net: Net | None = None) -> None:
+        """net: what to run in place of the bundle's compiled file. Raises ModelError as TfliteConfig.build does."""
         bundle = load_bundle(config.model)
         if bundle.task == CROP_CLASSIFICATION:
             raise ModelError(
@@ -98,7 +99,7 @@ class TfliteDetector:
         temperatures = np.array([one.temperature for one in bundle.classes], np.float32)
         least = np.minimum(self._thresholds, own)
         self._rules = Rules(least, temperatures, info.cell_diameter_px, bundle.nms_iou)
-        self._net = ThreadedNet(bundle.read_model(config.form), form.outputs)
+        self._net = ThreadedNet(bundle.read_model(config.form), form.outputs) if net is None else net
         self._identity = ModelIdentity(
             bundle.name, form.sha256, bundle.class_names, bundle.abnormal, bundle.dead, bundle.mitotic
         )
@@ -163,8 +164,10 @@ class TfliteDetector:
                 f"a frame of {height} x {width} px scaled {scale:.2f} times is more than can be searched; "
                 "crop it, or check cell_diameter_px and the pixel size",
             )
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        scaled = np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.uint8)
+        scaled = image
+        if shape != (height, width):
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            scaled = np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), np.uint8)
         info = self._bundle.input
         batch = padded(scaled.reshape(*shape, channels), info.multiple_px, info.padding_level)
         maps = self._net.infer(batch)

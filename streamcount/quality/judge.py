@@ -8,7 +8,16 @@ import msgspec
 import numpy as np
 
 from streamcount.quality.config import QualityConfig
-from streamcount.quality.state import CONTRAST, FLAGS, LEVEL, NORMAL_PER_MAD, TILES, QualityState, remembered
+from streamcount.quality.state import (
+    CONTRAST,
+    FLAGS,
+    LEVEL,
+    NORMAL_PER_MAD,
+    TILES,
+    QualityState,
+    medians,
+    remembered,
+)
 from streamcount.types import FrameMetadata, PictureMeasures, QualityChanged
 
 # No more than this is cell in an empty field.
@@ -69,14 +78,14 @@ def bubble_score(state: QualityState, measures: PictureMeasures) -> float | None
     """
     if not state.best_focus or state.history.shape[1] != TILES + len(measures.profile):
         return None
-    lit = np.median(state.history[:, TILES:], axis=0) >= LIT_TILE
+    lit = medians(state.history[:, TILES:]) >= LIT_TILE
     if not lit.any():
         return None
     rows = np.log(np.maximum(np.vstack([state.history[:, TILES:], measures.profile])[:, lit], DARKEST_TILE))
     rows -= np.median(rows, axis=1, keepdims=True)
     old, new = rows[:-1], rows[-1]
-    usual = np.median(old, axis=0)
-    spread = NORMAL_PER_MAD * np.median(np.abs(old - usual), axis=0)
+    usual = medians(old)
+    spread = NORMAL_PER_MAD * medians(np.abs(old - usual))
     return float(((usual - new) / np.maximum(spread, LEAST_TILE_SPREAD)).max())
 
 
@@ -119,7 +128,7 @@ def _against_history(
     focus = focus_score(state, m)
     if focus is None:
         return found
-    level, contrast = (float(np.median(state.history[:, column])) for column in (LEVEL, CONTRAST))
+    level, contrast = medians(state.history[:, [LEVEL, CONTRAST]]).tolist()
     # A field that lost its cells has nothing to be sharp, and less contrast: neither is the picture's fault.
     if cells and focus > config.focus_limit:
         found["out-of-focus"] = f"the focus score is {focus:.1f}, over {config.focus_limit:.1f}"

@@ -27,7 +27,7 @@ STRIDE = 16
 NOISE_BAND, NOISE_EVERY = 4, 48
 # Median of |x| of a normal x, and the length of the mask whose response to white noise is measured (Immerkaer 1996).
 MEDIAN_ABSOLUTE, MASK_LENGTH = 0.6745, 6.0
-NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+NOISE_MASK = np.array([1, -2, 1], np.float32)  # down and across
 # Variance that white noise of variance 1 has in the Laplacian of each octave; test_measure.py measures it anew.
 NOISE_GAINS = (0.102, 0.0700, 0.0220, 0.00580)
 # What noise alone reaches through the error of its estimate, as a share of it, is no structure.
@@ -108,7 +108,7 @@ def _noise_variance(image: Plane) -> float:
     """Variance of the camera's noise, squared grey levels, from bands of rows all over the picture."""
     tops = np.arange(0, len(image) - NOISE_BAND, NOISE_EVERY)
     rows = image[(tops[:, None] + np.arange(NOISE_BAND)).ravel()]
-    filtered = cv2.filter2D(_grey(rows), cv2.CV_32F, NOISE_MASK)
+    filtered = cv2.sepFilter2D(_grey(rows), cv2.CV_32F, NOISE_MASK, NOISE_MASK)
     # The first and last row of each band saw another band.
     inner = filtered.reshape(len(tops), NOISE_BAND, -1)[:, 1:-1, 1:-1]
     heights = np.abs(inner).ravel()

@@ -75,8 +75,8 @@ def remembered(
 
 def _with_best(state: QualityState) -> QualityState:
     focus = state.history[:, [SHARPNESS, SLOPE]]
-    middle = np.median(focus, axis=0)
-    spread = np.maximum(NORMAL_PER_MAD * np.median(np.abs(focus - middle), axis=0), LEAST_SPREAD)
+    middle = medians(focus)
+    spread = np.maximum(NORMAL_PER_MAD * medians(np.abs(focus - middle)), LEAST_SPREAD)
     if not state.best_focus:
         best, widths = middle, spread
     else:
@@ -88,3 +88,9 @@ def _with_best(state: QualityState) -> QualityState:
         best_focus=tuple(float(value) for value in best),
         best_spread=tuple(float(value) for value in widths),
     )
+
+
+def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The medians of the columns of some dozens of rows, at least one, in a small part of the time of np.median."""
+    ranked, half = np.sort(rows, axis=0), len(rows) // 2
+    return np.asarray(ranked[half] if len(rows) % 2 else (ranked[half - 1] + ranked[half]) / 2)

@@ -24,20 +24,20 @@ from streamcount.detection.bundle import (
     InputInfo,
     load_bundle,
 )
-from streamcount.detection.net import padded
+from streamcount.detection.net import Net, ThreadedNet, padded
 from streamcount.detection.postprocess import tempered
 from streamcount.detection.prepare import Exposure, bright_level, prepare
-from streamcount.detection.tflite import TfliteConfig
+from streamcount.detection.tflite import TfliteConfig, TfliteDetector
 from streamcount.errors import TrainingError
 from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.data.labelled import Dataset
 from streamcount.training.export import compile_float32, compile_int8, exportable
 from streamcount.training.judge import (
-    ANY_CLASS,
     ClassFigures,
     Found,
     class_columns,
     doubtful,
+    f1_of_all,
     figures,
     find_all,
     fit_temperature,
@@ -45,6 +45,7 @@ from streamcount.training.judge import (
     unbiased_thresholds,
     whole_only,
 )
+from streamcount.training.looks import RememberedNet
 from streamcount.training.modelfile import write_model_file
 from streamcount.training.recipe import Recipe, multiple_px
 from streamcount.training.weights import save_weights
@@ -137,18 +138,28 @@ def all_figures(name: str, dataset: Dataset, ranked: list[Found], counted: list[
 
 
 def counted_finds(
-    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
+    folder: Path,
+    dataset: Dataset,
+    form: str = "int8",
+    tick: Callable[[], None] | None = None,
+    *,
+    net: Net | None = None,
 ) -> list[Found]:
-    """What the bundle finds by its own thresholds."""
-    detector = TfliteConfig.model_validate({"model": str(folder), "form": form}).build()
+    """What the bundle finds by its own thresholds; net: to be run in place of the bundle's own."""
+    detector = TfliteDetector(TfliteConfig.model_validate({"model": str(folder), "form": form}), net)
     return find_all(detector, dataset, _columns(folder, dataset), tick, masks=_outlined(folder))
 
 
 def ranked_finds(
-    folder: Path, dataset: Dataset, form: str = "int8", tick: Callable[[], None] | None = None
+    folder: Path,
+    dataset: Dataset,
+    form: str = "int8",
+    tick: Callable[[], None] | None = None,
+    *,
+    net: Net | None = None,
 ) -> list[Found]:
-    """What the bundle finds, the doubtful too."""
-    detector = doubtful(str(folder), load_bundle(str(folder)), form)
+    """What the bundle finds, the doubtful too; net: to be run in place of the bundle's own."""
+    detector = doubtful(str(folder), load_bundle(str(folder)), form, net)
     return find_all(detector, dataset, _columns(folder, dataset), tick, masks=_outlined(folder))
 
 
@@ -159,25 +170,23 @@ def _outlined(folder: Path) -> bool:
 def calibrated_bundle(folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled) -> Bundle:
     """The bundle, written to ``folder``, with temperatures and thresholds chosen on `dataset`; of outlined cells also
     with the least area by which most are found rightly (F1)."""
+    # Neither thresholds nor least areas change what the net sees of an image.
+    net = RememberedNet(ThreadedNet(*compiled["int8"]))
     if draft.task != DENSE_INSTANCES:
-        return _with_thresholds(folder, draft, dataset, compiled)[0]
+        return _with_thresholds(folder, draft, dataset, compiled, net)
     tried = []
     for least_area in LEAST_AREAS:
-        bundle, ranked = _with_thresholds(
-            folder, msgspec.structs.replace(draft, least_area=least_area), dataset, compiled
-        )
-        counted = counted_finds(folder, dataset)
-        f1 = figures(in_words_of(bundle, dataset), ranked, counted)[ANY_CLASS].f1
+        of_area = msgspec.structs.replace(draft, least_area=least_area)
+        bundle = _with_thresholds(folder, of_area, dataset, compiled, net)
+        f1 = f1_of_all(in_words_of(bundle, dataset), counted_finds(folder, dataset, net=net))
         tried.append((f1, -least_area, bundle))
     best = max(tried, key=lambda one: one[:2])[2]
     store_bundle(folder, best, compiled)
     return best
 
 
-def _with_thresholds(
-    folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled
-) -> tuple[Bundle, list[Found]]:
-    """The bundle calibrated and written to ``folder``, and what it finds, the doubtful too.
+def _with_thresholds(folder: Path, draft: Bundle, dataset: Dataset, compiled: Compiled, net: Net) -> Bundle:
+    """The bundle calibrated and written to ``folder``.
 
     Whatever temperatures and thresholds the draft has, the result is the same.
     """
@@ -188,11 +197,11 @@ def _with_thresholds(
     # Twice, since the thresholds help to tell a frame's scale, on which in turn the scores depend.
     for _ in range(CALIBRATION_ROUNDS):
         store_bundle(folder, draft, compiled)
-        ranked = ranked_finds(folder, dataset)
+        ranked = ranked_finds(folder, dataset, net=net)
         final = calibrated(draft, dataset, ranked)
         draft = _untempered(final)
     store_bundle(folder, final, compiled)
-    return final, ranked
+    return final
 
 
 def _untempered(bundle: Bundle) -> Bundle:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,7 @@ from streamcount.types import (
 )
 from streamcount.windows.config import WindowConfig, WindowsSetup
 from streamcount.windows.seen import Seen
-from streamcount.windows.state import HAPPENINGS, Late, Layout, OpenWindow, WindowsState
+from streamcount.windows.state import HAPPENINGS, Float64Array, Late, Layout, OpenWindow, WindowsState
 
 COLUMNS = {name: column for column, name in enumerate(HAPPENINGS)}
 OF_KIND: dict[type[CellEvent], str] = {
@@ -43,19 +46,65 @@ def with_events(state: WindowsState, seen: Seen, setup: WindowsSetup) -> Windows
     layout = state.layout
     if layout is None:
         return state
+    times: dict[int, _Happened] = {}
+    dwells: list[ZoneLeft] = []
     for row, event in enumerate(seen.events):
         if not isinstance(event, CellEvent) or not _counts(event):
             continue
-        places = _places(event, layout, None if seen.surroundings is None else seen.surroundings.events[row])
-        windows = tuple(
-            _with_event(window, event, places, layout)
-            if window.start_ns <= event.happened_at_ns < window.end_ns
-            else window
-            for window in state.windows
-        )
-        late = tuple(_judged_late(one, event, setup.windows[one.name]) for one in state.late)
-        state = msgspec.structs.replace(state, windows=windows, late=late)
-    return state
+        if event.happened_at_ns not in times:
+            times[event.happened_at_ns] = _nothing(layout)
+        zones = None if seen.surroundings is None else seen.surroundings.events[row]
+        times[event.happened_at_ns].add(event, _places(event, layout, zones), layout)
+        if isinstance(event, ZoneLeft):
+            dwells.append(event)
+    if not times:
+        return state
+    windows = tuple(_with_those(window, times, dwells, layout) for window in state.windows)
+    late = tuple(_judged_late(one, times, setup.windows[one.name]) for one in state.late)
+    return msgspec.structs.replace(state, windows=windows, late=late)
+
+
+@dataclass
+class _Happened:
+    """Events of one time: how many, and what they add to `OpenWindow.happened` and `crossings`."""
+
+    events: int
+    happened: Float64Array
+    crossings: Float64Array
+
+    def add(self, event: CellEvent, places: NDArray[np.bool_], layout: Layout) -> None:
+        """One more event, in the places (P,)."""
+        self.events += 1
+        if isinstance(event, LineCrossed):
+            self.crossings[layout.lines.index(event.line), DIRECTIONS.index(event.direction)] += 1
+            return
+        column = column_of(event)
+        if column is not None:
+            self.happened[places, layout.model.class_names.index(event.class_name), column] += 1
+
+
+def _nothing(layout: Layout) -> _Happened:
+    shape = len(layout.places), len(layout.model.class_names), len(HAPPENINGS)
+    return _Happened(0, np.zeros(shape), np.zeros((len(layout.lines), 2)))
+
+
+def _with_those(
+    window: OpenWindow, times: Mapping[int, _Happened], dwells: Sequence[ZoneLeft], layout: Layout
+) -> OpenWindow:
+    """The window with what happened at the times that lie in it."""
+    mine = [one for at_ns, one in times.items() if window.start_ns <= at_ns < window.end_ns]
+    if not mine:
+        return window
+    dwell_s = window.dwell_s.copy()
+    for left in dwells:
+        if window.start_ns <= left.happened_at_ns < window.end_ns:
+            dwell_s[layout.places.index(left.zone)] += left.dwell_ns / NS_PER_S
+    return msgspec.structs.replace(
+        window,
+        happened=window.happened + sum(one.happened for one in mine),
+        crossings=window.crossings + sum(one.crossings for one in mine),
+        dwell_s=dwell_s,
+    )
 
 
 def _counts(event: CellEvent) -> bool:
@@ -93,24 +142,11 @@ def column_of(event: CellEvent) -> int | None:
     return None if name is None else COLUMNS[name]
 
 
-def _with_event(
-    window: OpenWindow, event: CellEvent, places: NDArray[np.bool_], layout: Layout
-) -> OpenWindow:
-    if isinstance(event, LineCrossed):
-        crossings = window.crossings.copy()
-        crossings[layout.lines.index(event.line), DIRECTIONS.index(event.direction)] += 1
-        return msgspec.structs.replace(window, crossings=crossings)
-    if isinstance(event, ZoneLeft):
-        dwell_s = window.dwell_s.copy()
-        dwell_s[layout.places.index(event.zone)] += event.dwell_ns / NS_PER_S
-        window = msgspec.structs.replace(window, dwell_s=dwell_s)
-    happened, column = window.happened.copy(), column_of(event)
-    if column is not None:
-        happened[places, layout.model.class_names.index(event.class_name), column] += 1
-    return msgspec.structs.replace(window, happened=happened)
-
-
-def _judged_late(late: Late, event: CellEvent, config: WindowConfig) -> Late:
-    """With one more late event, where the first of the windows of its time is final."""
-    first_end_ns = config.starts_over(event.happened_at_ns)[0] + config.length_ns
-    return msgspec.structs.replace(late, events=late.events + 1) if first_end_ns <= late.final_ns else late
+def _judged_late(late: Late, times: Mapping[int, _Happened], config: WindowConfig) -> Late:
+    """With the events of times of which the first window is final."""
+    events = sum(
+        one.events
+        for at_ns, one in times.items()
+        if config.starts_over(at_ns)[0] + config.length_ns <= late.final_ns
+    )
+    return msgspec.structs.replace(late, events=late.events + events) if events else late

@@ -17,7 +17,7 @@ from streamcount.types import FramesMissing, WindowClosed
 from streamcount.windows.config import NS_PER_S, WindowConfig, WindowsSetup
 from streamcount.windows.happened import with_events
 from streamcount.windows.seen import Seen
-from streamcount.windows.sightings import aligned, with_sightings
+from streamcount.windows.sightings import aligned, sighted
 from streamcount.windows.state import Late, Layout, Loss, OpenWindow, WindowsState, no_windows, opened
 from streamcount.windows.sums import FrameSums, sums_of, with_frame
 from streamcount.windows.told import told
@@ -209,8 +209,9 @@ def _one_frame_older(windows: tuple[OpenWindow, ...], now_ns: int) -> tuple[Open
 
 def _with_this_frame(state: WindowsState, seen: Seen, sums: FrameSums, now_ns: int) -> tuple[OpenWindow, ...]:
     in_zones = None if seen.surroundings is None else seen.surroundings.tracks
+    added = sighted(state.track_ids, seen.tracks, in_zones, len(sums.cells))
     return tuple(
-        with_sightings(with_frame(window, sums), state.track_ids, seen.tracks, in_zones)
+        msgspec.structs.replace(with_frame(window, sums), sightings=window.sightings + added)
         if window.start_ns <= now_ns < window.end_ns
         else window
         for window in state.windows

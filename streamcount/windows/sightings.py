@@ -20,32 +20,34 @@ def aligned(state: WindowsState, tracks: Tracks) -> WindowsState:
         ids, classes = ids[order], classes[order]
     if np.array_equal(ids, state.track_ids):
         return msgspec.structs.replace(state, track_classes=classes)
-    # Columns of the old arrays that stay, and where they go.
-    places, stay = rows_of(ids, state.track_ids)
-    windows = tuple(
-        _moved(window, state.track_classes, stay, places[stay], len(ids)) for window in state.windows
-    )
+    places, there = rows_of(ids, state.track_ids)
+    stay, over = np.flatnonzero(there), np.flatnonzero(~there)
+    # Of the old columns those that stay, where they go, and those that are over.
+    columns = stay, places[stay], over
+    windows = tuple(_moved(window, state.track_classes[over], columns, len(ids)) for window in state.windows)
     return msgspec.structs.replace(state, track_ids=ids, track_classes=classes, windows=windows)
 
 
 def _moved(
-    window: OpenWindow, classes: Int64Array, stay: NDArray[np.bool_], places: NDArray[np.intp], tracks: int
+    window: OpenWindow,
+    over_classes: Int64Array,
+    columns: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+    tracks: int,
 ) -> OpenWindow:
+    stay, places, over = columns
     sightings = np.zeros((len(window.cells), tracks), np.int32)
-    sightings[:, places] = window.sightings[:, stay]
+    sightings[:, places] = window.sightings.take(stay, axis=1)
     lives = window.lives
-    if not stay.all():
-        lives = lives + _summed(window.sightings[:, ~stay], classes[~stay], window.lives.shape[2])
+    if len(over):
+        lives = lives + _summed(window.sightings.take(over, axis=1), over_classes, lives.shape[2])
     return msgspec.structs.replace(window, sightings=sightings, lives=lives)
 
 
 def _summed(sightings: NDArray[np.int32], classes: Int64Array, number: int) -> NDArray[np.float64]:
     """(3, P, C) sightings, their squares and the tracks seen at all, of (P, N) sightings."""
-    result = np.zeros((3, len(sightings), number))
-    for place, row in enumerate(sightings.astype(np.float64)):
-        for kind, weights in enumerate((row, row * row, (row > 0).astype(np.float64))):
-            result[kind, place] = np.bincount(classes, weights, number)
-    return result
+    rows = sightings.astype(np.float64)
+    of_class = (classes[:, None] == np.arange(number)).astype(np.float64)
+    return np.asarray(np.stack([rows, rows * rows, rows > 0]) @ of_class)
 
 
 def folded(window: OpenWindow, classes: Int64Array) -> OpenWindow:
@@ -56,17 +58,18 @@ def folded(window: OpenWindow, classes: Int64Array) -> OpenWindow:
     return msgspec.structs.replace(window, lives=lives, sightings=np.zeros_like(window.sightings))
 
 
-def with_sightings(
-    window: OpenWindow, track_ids: Int64Array, tracks: Tracks, in_zones: NDArray[np.bool_] | None
-) -> OpenWindow:
-    """The window after a frame, whose columns are `track_ids`. Cells that are trusted and were seen count.
+def sighted(
+    track_ids: Int64Array, tracks: Tracks, in_zones: NDArray[np.bool_] | None, places: int
+) -> NDArray[np.int32]:
+    """(P, N) what a frame adds to a window's sightings, whose columns are `track_ids`.
 
+    Cells that are trusted and were seen count.
     in_zones: (M, Z), which tracks lie in which zone; None where there are no zones.
     """
     rows = np.flatnonzero(tracks.seen)
     columns = np.searchsorted(track_ids, tracks.track_ids[rows])
-    sightings = window.sightings.copy()
-    sightings[0, columns] += 1
+    added = np.zeros((places, len(track_ids)), np.int32)
+    added[0, columns] = 1
     if in_zones is not None:
-        sightings[1:, columns] += in_zones[rows].T
-    return msgspec.structs.replace(window, sightings=sightings)
+        added[1:, columns] = in_zones[rows].T
+    return added

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamcount.detection.base import Detector
 from streamcount.detection.bundle import Bundle
-from streamcount.detection.tflite import TfliteConfig
+from streamcount.detection.net import Net
+from streamcount.detection.tflite import TfliteConfig, TfliteDetector
 from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.types import Detections, Frame, FrameMetadata
 
@@ -87,7 +88,9 @@ def class_columns(detector: Detector, dataset: Dataset, bundle: Bundle | None) -
     return [0] * len(names) if len(dataset.class_names) == 1 else None
 
 
-def doubtful(model: str, bundle: Bundle, form: str = "int8") -> Detector:
-    """The detector of a bundle with all finds down to a score of 0.01, for average precision."""
+def doubtful(model: str, bundle: Bundle, form: str = "int8", net: Net | None = None) -> Detector:
+    """The detector of a bundle with all finds down to a score of 0.01, for average precision; net: to be run in place
+    of the bundle's own."""
     thresholds = dict.fromkeys(bundle.class_names, LEAST_SCORE)
-    return TfliteConfig.model_validate({"model": model, "form": form, "thresholds": thresholds}).build()
+    config = TfliteConfig.model_validate({"model": model, "form": form, "thresholds": thresholds})
+    return TfliteDetector(config, net)

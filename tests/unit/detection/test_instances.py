@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcount.detection.instances import gather, outlines
+from streamcount.detection import instances
+from streamcount.detection.instances import find_peaks, gather, outlines
 from streamcount.detection.postprocess import Cells, Maps, QuantisedMap, Rules, decode
 
 RULES = Rules(np.array([0.4], np.float32), np.ones(1, np.float32), 32.0, 0.7)
@@ -131,3 +132,68 @@ def test_boxes_hold_their_pixels_to_a_map_cell() -> None:
         rows, columns = np.nonzero(drawn == number)
         extent = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
         np.testing.assert_allclose(box, extent, atol=4)
+
+
+def scattered(seed: int, number: int = 40, shape: tuple[int, int] = (64, 80)) -> tuple[Cells, Maps]:
+    """Cells at random places, strongest first, and maps full of votes and half-covered pixels at random."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, np.array(shape) * 4, (number, 2)).astype(np.float32)
+    half = rng.uniform(3, 20, (number, 2)).astype(np.float32)
+    limits = np.tile(np.array(shape) * 4, 2).astype(np.float32)
+    boxes = np.clip(np.hstack([centres - half, centres + half]), 0, limits)
+    scores = np.sort(rng.uniform(0.5, 1, number))[::-1].astype(np.float32)
+    cells = Cells(boxes, np.zeros(number, np.int64), scores, scores[:, None], centres)
+    arrays = (
+        np.zeros((*shape, 1), np.float32),
+        np.zeros((*shape, 2), np.float32),
+        rng.normal(0.5, 3, (*shape, 2)).astype(np.float32),
+        rng.uniform(0, 1, (*shape, 1)).astype(np.float32),
+    )
+    return cells, Maps(*(QuantisedMap(a) for a in arrays))
+
+
+def nearest_by_hand(cells: Cells, maps: Maps) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) the peak that each map cell votes for, or -1; and whether another is as near but for two map cells."""
+    height, width = maps.foreground.raw.shape[:2]
+    votes = np.stack(np.mgrid[:height, :width], axis=-1) + maps.offset.raw
+    away = np.linalg.norm(votes[:, :, None] - cells.centres_px / 4, axis=3)
+    owners = away.argmin(axis=2)
+    two = np.sort(away, axis=2)[..., :2]
+    reach = 0.8 * (cells.boxes_px[:, 2:] - cells.boxes_px[:, :2]).max(axis=1) / 8 + 1.5
+    doubtful = two[..., 1] - two[..., 0] < 2
+    return np.where(two[..., 0] <= reach[owners], owners, -1), doubtful
+
+
+@pytest.mark.parametrize("share", [0.0, 1e9], ids=["transform", "written"])
+def test_votes_go_to_the_nearest_peak_within_reach(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instances, "NEAR_SHARE", share)
+    for seed in range(3):
+        cells, maps = scattered(seed)
+        wanted, doubtful = nearest_by_hand(cells, maps)
+        rows, columns = (part.astype(np.float32) for part in np.mgrid[:64, :80])
+        votes = rows + maps.offset.raw[..., 0], columns + maps.offset.raw[..., 1]
+        found = find_peaks(cells, (64, 80)).of(*(part.ravel() for part in votes)).reshape(64, 80)
+        assert 0 < (wanted < 0).mean() < 1
+        np.testing.assert_array_equal(found[~doubtful], wanted[~doubtful])
+        assert (found != wanted).mean() < 0.01
+
+
+def test_cells_are_measured_by_the_pixels_that_vote_for_them() -> None:
+    cells, maps = scattered(7)
+    coverage = maps.foreground.raw[..., 0]
+    rows, columns = (part.astype(np.float32) for part in np.mgrid[:64, :80])
+    votes = (rows + maps.offset.raw[..., 0]).ravel(), (columns + maps.offset.raw[..., 1]).ravel()
+    owners = find_peaks(cells, (64, 80)).of(*votes).reshape(64, 80)
+    found = gather(cells, maps, (256, 320))
+    kept = [i for i in range(len(cells)) if (coverage[owners == i] > 0.5).any()]
+    assert len(found.cells) == len(kept) > 20
+    for row, cell in enumerate(kept):
+        mine = (owners == cell) & (coverage > 0.25)
+        assert found.areas_px[row] == pytest.approx(16 * coverage[mine].sum(), rel=1e-5)
+        y = ((rows[mine] + 0.5) * coverage[mine]).sum() / coverage[mine].sum()
+        assert found.centroids_px[row, 0] == pytest.approx(4 * y, rel=1e-5)
+        at = np.nonzero((owners == cell) & (coverage > 0.5))
+        middle = [2 * (axis.min() + axis.max() + 1) for axis in at]
+        sides = (cells.boxes_px[cell, 2:] - cells.boxes_px[cell, :2]) / 2
+        box = np.clip([middle - sides, middle + sides], 0, [256, 320]).ravel()
+        np.testing.assert_allclose(found.cells.boxes_px[row], box, rtol=1e-5)

@@ -171,3 +171,23 @@ def test_suppression_by_bands_drops_what_comparing_all_pairs_drops() -> None:
         assert 0 < keep.sum() < 400
         assert np.array_equal(unsuppressed(boxes, ids, nms_iou), keep)
     assert unsuppressed(np.empty((0, 4), np.float32), np.empty(0, np.int64), 0.5).size == 0
+
+
+@pytest.mark.parametrize("iou", [0.3, 0.7])
+@pytest.mark.parametrize("number", [1, 2, 400])
+def test_suppression_is_that_of_all_pairs(number: int, iou: float) -> None:
+    rng = np.random.default_rng(number)
+    middles = rng.uniform(0, 200, (number, 2))
+    # Doubled, moved a little, and of all sizes: some pairs clash in chains.
+    middles[number // 2 :] = middles[: number - number // 2] + rng.normal(0, 2, (number - number // 2, 2))
+    half = rng.uniform(2, 30, (number, 2))
+    half[number // 2 :] = half[: number - number // 2] * rng.uniform(0.9, 1.1, (number - number // 2, 2))
+    boxes = np.hstack([middles - half, middles + half]).astype(np.float32)
+    classes = rng.integers(0, 2, number)
+    overlaps, wanted = iou_matrix(boxes, boxes), np.ones(number, np.bool_)
+    for j in range(number):
+        limit = np.where(classes[:j] == classes[j], iou, 0.7)
+        wanted[j] = not (wanted[:j] & (overlaps[:j, j] >= limit)).any()
+    found = unsuppressed(boxes, classes, iou)
+    np.testing.assert_array_equal(found, wanted)
+    assert number < 400 or 100 < wanted.sum() < 390

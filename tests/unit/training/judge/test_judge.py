@@ -16,6 +16,7 @@ from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
 from streamcount.training.judge import (
     Found,
+    f1_of_all,
     figures,
     fit_temperature,
     match,
@@ -57,6 +58,7 @@ def test_missing_every_third_cell_is_seen_in_all_figures(dataset: Dataset) -> No
         for i in dataset.images
     ]
     one = figures(dataset, finds, finds, by_class=False)["any cell"]
+    assert f1_of_all(dataset, finds) == one.f1
     assert one.ap50 == pytest.approx(1 / 3, abs=0.02)
     assert one.mae == -one.bias == 6.0
     assert one.mape == pytest.approx(100 * 6 / 9, abs=0.01)
