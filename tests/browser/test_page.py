@@ -52,6 +52,36 @@ def test_the_wall_shows_pictures_cells_and_counts_that_go_on(
     keep(page, screenshots, "wall")
 
 
+WATCHED_SOCKETS = """
+window.opened = [];
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+  constructor(url) {
+    super(url);
+    const early = typeof createApp === "undefined";
+    if (String(url).endsWith("/live")) opened.push({ early, socket: this, asked: [] });
+  }
+  send(text) { opened.find((one) => one.socket === this)?.asked.push(text); super.send(text); }
+};
+"""
+
+
+def test_pictures_are_asked_for_before_the_scripts_are_there_and_once(page: Any, running: Running) -> None:
+    open_wall(page, running)
+    for camera in ("scope-1", "scope-2"):
+        wait_until(lambda camera=camera: sequence(page, camera) >= 0, running.service.logs)
+    page.add_init_script(WATCHED_SOCKETS)
+    page.goto(running.url)
+    for camera in ("scope-1", "scope-2"):
+        wait_until(lambda camera=camera: sequence(page, camera) >= 0, running.service.logs)
+    sockets = page.evaluate("opened.map(({ early, asked }) => ({ early, asked }))")
+    assert [one["early"] for one in sockets] == [True]
+    wants = [json.loads(text) for text in sockets[0]["asked"]]
+    first = [one["camera"] for one in wants if not one["known"]]
+    assert sorted(first) == ["scope-1", "scope-2"]
+    assert not page.faults
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_nothing_comes_from_outside_and_a_phone_needs_no_sideways_scrolling(
     page: Any, running: Running, path: str, screenshots: Path | None

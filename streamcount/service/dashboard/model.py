@@ -23,6 +23,7 @@ from streamcount.service.dashboard.camera import (
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.watch_view import WatchState
 from streamcount.types import GROUP_RUN, AlertRaised, AnyEvent
+from streamcount.types.frame import IDENTIFIER
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import (
     FRAMES_MISSING_TYPE,
@@ -35,6 +36,8 @@ from streamcount.wire.cloudevents import (
 from streamcount.wire.deadletters import PREFIX, REASON
 
 MOST_CAMERAS = 512
+# Dead letters whose key names no camera are shown under this.
+NAMELESS = "?"
 KEPT_MESSAGES = 2000
 
 T = TypeVar("T")
@@ -117,6 +120,8 @@ class LiveModel:
     def _camera(self, camera_id: str) -> CameraLive:
         camera = self._cameras.get(camera_id)
         if camera is None:
+            if camera_id != NAMELESS and not IDENTIFIER.fullmatch(camera_id):
+                raise FrameError("bad-record", "the key is no camera's name")
             # Cameras are few; names without end are a fault of a producer, and must not fill the memory.
             if len(self._cameras) >= MOST_CAMERAS:
                 raise FrameError("bad-record", f"more than {MOST_CAMERAS} cameras")
@@ -157,7 +162,9 @@ class LiveModel:
 
     def _dead_letter(self, record: Taken, now_s: float) -> None:
         # Its key and headers may be what was wrong with it.
-        camera_id = (record.key or b"?").decode("utf-8", "replace")
+        camera_id = (record.key or b"").decode("utf-8", "replace")
+        if not IDENTIFIER.fullmatch(camera_id):
+            camera_id = NAMELESS
         try:
             headers = header_map(record.headers)
         except FrameError:

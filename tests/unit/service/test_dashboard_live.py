@@ -19,7 +19,7 @@ from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
 from streamcount.service.dashboard.live import UNREADABLE, WORDS_BYTES, add_live
-from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.service.dashboard.model import NAMELESS, LiveModel, Taken
 from streamcount.types import FrameMetadata
 from streamcount.wire import encode_image
 from streamcount.wire.cloudevents import frame_headers
@@ -76,6 +76,14 @@ def test_each_view_gets_the_newest_picture_once_there_is_one_that_it_does_not_kn
     answers = [told(socket.receive_bytes())[0] for _ in range(2)]
     assert {one["view"] for one in answers} == {3, 4}
     assert {one["shown"]["sequence"] for one in answers} <= {1, 2}
+
+
+def test_what_has_no_name_has_no_picture_and_disturbs_no_other(model: LiveModel, socket: Any) -> None:
+    """Dead letters without a key have a tile as well, which asks as all do."""
+    socket.send_text(want(view=1, camera=NAMELESS))
+    socket.send_text(want(view=2))
+    add_frame(model, 0)
+    assert told(socket.receive_bytes())[0]["view"] == 2
 
 
 def test_a_frame_that_is_no_picture_is_told_as_that(model: LiveModel, socket: Any) -> None:

@@ -24,7 +24,7 @@ from streamcount.service.dashboard.page.charts import (
 )
 from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.page.timebar import TimeBar
-from streamcount.service.dashboard.page.view import CameraView
+from streamcount.service.dashboard.page.view import CameraView, ask_early
 from streamcount.service.dashboard.page.wall import chips_html
 from streamcount.service.dashboard.past import MS
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
@@ -296,3 +296,4 @@ def camera_page(dashboard: Dashboard, camera_id: str) -> None:
     """Builds the page for one browser."""
     with parts.framed(dashboard, camera_id, f"/camera/{camera_id}"):
         CameraPage(dashboard, camera_id)
+        ask_early([camera_id])
