@@ -15,6 +15,7 @@ from bench import (
     kafka_path,
     models,
     page,
+    page_workers,
     quality,
     sinks,
     stages,
@@ -35,6 +36,7 @@ PARTS = {
     "sinks": sinks.run,
     "kafka": kafka_path.run,
     "page": page.run,
+    "page-workers": page_workers.run,
 }
 
 

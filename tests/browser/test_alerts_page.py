@@ -13,7 +13,7 @@ import pytest
 from streamcount.service.broker import Broker
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import decode_event, encode_event
-from tests.browser.conftest import TEXT, Running, wait_until
+from tests.browser.conftest import Running, service_text, wait_until
 from tests.browser.looks import asked_outside, keep, serious_faults
 from tests.integration.service import Service
 
@@ -36,7 +36,7 @@ def watched(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     pytest.importorskip("nicegui", reason="needs the extra dashboard")
     folder = tmp_path_factory.mktemp("alerts-page")
     with Broker(tmp_path_factory.mktemp("alerts-broker")) as broker:
-        text = TEXT.format(folder=folder.as_posix()) + RULE
+        text = service_text("alerts-page", folder) + RULE
         service = Service(broker.bootstrap_servers, folder, text, "alerts-page")
         try:
             yield Running(broker, service)
@@ -140,7 +140,9 @@ def test_another_page_that_was_just_started_has_the_remark(
 ) -> None:
     url = watched.start_page()
     page.goto(f"{url}/alert?alert={quote(told.event_id)}")
-    page.locator('table[aria-label="Seen by"]').get_by_text("ann").wait_for()
+    seen = page.locator('table[aria-label="Seen by"]')
+    wait_until(lambda: "ann" in seen.inner_text(), watched.service.logs)
+    assert "I dilute it" in seen.inner_text()
 
 
 def test_an_alert_whose_frame_is_gone_says_so(page: Any, watched: Running, screenshots: Path | None) -> None:

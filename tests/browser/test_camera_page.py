@@ -16,20 +16,11 @@ from streamcount.types import CellAbnormal
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.looks import keep, serious_faults
-from tests.integration.service import Service
+from tests.integration.service import Service, camera_text, worker_text
 
 pytestmark = pytest.mark.broker
 
-TEXT = """
-[worker]
-app_id = "past"
-port = 0
-threads = 1
-data_folder = "{folder}/worker"
-
-[detector]
-kind = "watershed"
-
+PLACES = """
 [windows.short]
 length_s = 10
 
@@ -37,22 +28,8 @@ length_s = 10
 pixel_size_um = 0.5
 zones.well.points_px = [[20, 20], [20, 160], [120, 160], [120, 20]]
 lines.gate.points_px = [[200, 20], [180, 300]]
-[cameras.scope-1.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-rate_hz = 2
-divisions_per_hour = 0.6
-
-[cameras.scope-2.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-rate_hz = 2
-seed = 2
-
+"""
+STORE = """
 [sinks.store]
 kind = "sqlite"
 path = "{folder}/store.sqlite"
@@ -84,7 +61,9 @@ def past(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pas
     pytest.importorskip("nicegui", reason="needs the extra dashboard")
     folder = tmp_path_factory.mktemp("past")
     with Broker(tmp_path_factory.mktemp("past-broker")) as broker:
-        service = Service(broker.bootstrap_servers, folder, TEXT.format(folder=folder.as_posix()), "past")
+        cameras = camera_text("scope-1", divisions_per_hour=0.6) + camera_text("scope-2", seed=2)
+        text = worker_text("past", folder) + PLACES + cameras + STORE.format(folder=folder.as_posix())
+        service = Service(broker.bootstrap_servers, folder, text, "past")
         try:
             yield PastRunning(broker, service)
         finally:

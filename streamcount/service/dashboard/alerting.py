@@ -17,7 +17,7 @@ from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.camera import CameraLive, Place
 from streamcount.service.dashboard.pictures import scaled_jpeg
 from streamcount.service.dashboard.views import event_row
-from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, Figure
+from streamcount.types import GROUP_RUN, AlertAcknowledged, AlertCleared, AlertRaised, Figure
 
 LONGEST_NAME, LONGEST_REMARK = 80, 1000
 
@@ -48,7 +48,7 @@ class Known:
 def find_alert(dashboard: Dashboard, alert_id: str) -> Known | None:
     """The alert with this id, if it is still kept."""
     camera_id = alert_id.partition("/")[0]
-    return dashboard.model.look(camera_id, lambda camera: _found(camera, alert_id))
+    return dashboard.model.look_any(camera_id, lambda camera: _found(camera, alert_id))
 
 
 def _found(camera: CameraLive, alert_id: str) -> Known | None:
@@ -66,7 +66,7 @@ def _found(camera: CameraLive, alert_id: str) -> Known | None:
 def detail(dashboard: Dashboard, known: Known) -> AlertDetail:
     """All that is known of an alert, but for its picture."""
     raised = known.raised
-    windows = dashboard.model.look(
+    windows = dashboard.model.look_any(
         raised.camera_id,
         lambda camera: [
             event_row(one)
@@ -83,7 +83,7 @@ def detail(dashboard: Dashboard, known: Known) -> AlertDetail:
 def figures_at(dashboard: Dashboard, known: Known) -> list[tuple[str, Figure]]:
     """(window, figure) of the windows that closed with the alert's frame."""
     raised = known.raised
-    found = dashboard.model.look(
+    found = dashboard.model.look_any(
         raised.camera_id,
         lambda camera: [
             (one.window, figure)
@@ -116,6 +116,8 @@ def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
     fails.
     """
     raised = known.raised
+    if raised.run_id == GROUP_RUN:
+        raise SourceError("the alert is of a group of cameras, and so of no one frame")
     kept = dashboard.model.look(
         raised.camera_id, lambda camera: camera.picture(raised.run_id, raised.sequence)
     )

@@ -8,7 +8,6 @@ pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
 from streamcount.service.dashboard.history import FIGURES, Told
 from streamcount.service.dashboard.lives import Family, Member
-from streamcount.service.dashboard.page.camera import headlines_html
 from streamcount.service.dashboard.page.cell import family_html
 from streamcount.service.dashboard.page.charts import (
     band,
@@ -19,6 +18,7 @@ from streamcount.service.dashboard.page.charts import (
     moment_line,
     title,
 )
+from streamcount.service.dashboard.page.windows import headlines_html
 from streamcount.sinks.store.questions import Answer
 from streamcount.types import Figure, WindowClosed
 

@@ -377,4 +377,11 @@ def test_a_group_is_no_camera() -> None:
     model.take(record("alerts", encode_event(raised), b"plate"), 0.0, NOW_NS)
     with model.reading() as cameras:
         assert cameras == {}
+    with model.reading_all() as known:
+        assert list(known) == ["plate"]
+    assert model.look("plate", lambda one: True) is None
+    assert model.look_group("plate", lambda one: (len(one.windows), list(one.active_alerts))) == (
+        1,
+        ["crowded"],
+    )
     assert model.unreadable == 0

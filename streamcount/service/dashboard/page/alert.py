@@ -23,6 +23,7 @@ from streamcount.service.dashboard.alerting import (
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.parts import Link, number
+from streamcount.types import GROUP_RUN
 
 WIDTH_PX = 960
 WHO_COOKIE = "streamcount_who"
@@ -60,7 +61,8 @@ class AlertPage:
         raised = known.raised
         with ui.element("section").classes("panel"):
             ui.html("<h2>Picture of the moment</h2>", sanitize=False)
-            ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
+            if raised.run_id != GROUP_RUN:
+                ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
             self._picture = ui.html('<p class="soft">Looking for it in Kafka …</p>', sanitize=False)
             self._picture.props("aria-live=polite")
 
@@ -88,8 +90,9 @@ class AlertPage:
         state = (
             "active" if cleared is None else f"cleared {parts.clock(cleared.decided_at_ns)}: {cleared.reason}"
         )
+        kind = "group" if raised.run_id == GROUP_RUN else "camera"
         rows: list[list[object]] = [
-            ["camera", Link(raised.camera_id, f"/camera/{quote(raised.camera_id)}")],
+            [kind, Link(raised.camera_id, f"/{kind}/{quote(raised.camera_id)}")],
             ["rule", raised.rule],
             ["severity", raised.severity],
             ["why", raised.reason],

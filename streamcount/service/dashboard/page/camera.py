@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from html import escape
 
 from nicegui import ui
 
@@ -15,17 +14,11 @@ from streamcount.service.dashboard.history import Span
 from streamcount.service.dashboard.moments import Moment, nothing
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.cell import CellPanel
-from streamcount.service.dashboard.page.charts import (
-    HEADLINES,
-    CountsChart,
-    FigureChart,
-    downloads,
-    title,
-)
+from streamcount.service.dashboard.page.charts import CountsChart, FigureChart, downloads
 from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.page.timebar import TimeBar
 from streamcount.service.dashboard.page.view import CameraView, ask_early
-from streamcount.service.dashboard.page.wall import chips_html
+from streamcount.service.dashboard.page.windows import WINDOWS, headlines_html, window_rows
 from streamcount.service.dashboard.past import MS
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.types import AlertRaised, AnyEvent, CellEvent, WindowClosed
@@ -37,7 +30,6 @@ EVENTS = ("time", "frame", "what", "cell", "certainty", "more")
 PAST_EVENTS = (*EVENTS[:-1], "class")
 PAST_FIGURES = '<p class="soft">The charts and their files have the figures of that time.</p>'
 EVENT_COLUMNS = ("happened_at_ns", "sequence", "kind", "track_id", "certainty", "class_name")
-WINDOWS = ("window", "figure", "class", "zone", "value", "interval", "unit")
 # What a row of the table shows in columns of its own, or not at all.
 COMMON = frozenset(
     {*CellEvent.__struct_fields__, *AlertRaised.__struct_fields__, "kind", "id", "at"}
@@ -115,7 +107,7 @@ class CameraPage:
         self._state.set_text(parts.state_words(now))
         self._total.set_text(str(now.total))
         parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
-        parts.set_html(self._chips, chips_html(now))
+        parts.set_html(self._chips, parts.chips_html(now))
         self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
         self._show_windows(windows)
         rows = [_event(event) for event in events]
@@ -132,7 +124,7 @@ class CameraPage:
     def _show_windows(self, windows: list[WindowClosed]) -> None:
         parts.set_html(
             self._windows,
-            parts.table_html("Windows", WINDOWS, _window_rows(windows), "No window has closed yet."),
+            parts.table_html("Windows", WINDOWS, window_rows(windows), "No window has closed yet."),
         )
         first = min(windows, key=lambda one: one.window_end_ns - one.window_start_ns, default=None)
         parts.set_html(self._headlines, headlines_html(first))
@@ -225,39 +217,6 @@ class CameraPage:
                 [row[i] for i in of] for row in answer.rows[: -SHOWN_EVENTS - 1 : -1]
             )
         ]
-
-
-def headlines_html(window: WindowClosed | None) -> str:
-    """What most people ask for, of one window: value, unit, interval."""
-    if window is None:
-        return '<p class="soft">No window has closed yet.</p>'
-    known = {one.name: one for one in window.figures if not one.zone and not one.class_name}
-    rows: list[list[object]] = []
-    for name in HEADLINES:
-        figure = known.get(name)
-        if figure is None:
-            rows.append([title(name), "not measured", "", ""])
-            continue
-        interval = (
-            "" if figure.low is None or figure.high is None else f"{figure.low:.3g} – {figure.high:.3g}"
-        )
-        rows.append([title(name), number(f"{figure.value:.3g}"), figure.unit, interval])
-    start = f"window “{window.window}” from {parts.clock(window.window_start_ns)}"
-    words = start + ("" if window.final else ", not over yet")
-    table = parts.table_html("Figures", ("figure", "value", "unit", "interval"), rows, "")
-    return f'<p class="soft">{escape(words)}</p>{table}'
-
-
-def _window_rows(windows: list[WindowClosed]) -> list[list[object]]:
-    rows: list[list[object]] = []
-    for window in windows:
-        label = window.window if window.complete else f"{window.window} ({', '.join(window.reasons)})"
-        for figure in window.figures:
-            known = figure.low is not None and figure.high is not None
-            interval = f"{figure.low:.4g} – {figure.high:.4g}" if known else ""
-            about = [label, figure.name, figure.class_name, figure.zone]
-            rows.append([*about, number(f"{figure.value:.4g}"), interval, figure.unit])
-    return rows
 
 
 def _main_window(dashboard: Dashboard) -> str:

@@ -148,12 +148,19 @@ def key_svg(color: str, dash: int) -> str:
     )
 
 
-def classes_html(counts: Mapping[str, int], styles: dict[str, tuple[str, int]]) -> str:
+def classes_html(counts: Mapping[str, object], styles: dict[str, tuple[str, int]]) -> str:
     """The counts per class with each class's stroke."""
     return "".join(
         f'<span class="key">{key_svg(*styles.get(name, ("#56b4e9", 0)))}{escape(name)} <b>{count}</b></span>'
         for name, count in counts.items()
     )
+
+
+def chips_html(now: CameraSummary) -> str:
+    """Badges: what is wrong with the picture, and the alerts that are on."""
+    quality = [f'<span class="chip">{escape(flag)}</span> ' for flag in now.quality]
+    alerts = [f'<span class="chip {now.severity}">alert: {escape(rule)}</span> ' for rule in now.alerts]
+    return "".join(quality + alerts)
 
 
 def action(words: str, on_click: Callable[[], Any], *, quiet: bool = False) -> ui.button:

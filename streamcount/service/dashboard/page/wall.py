@@ -8,7 +8,9 @@ from urllib.parse import quote
 from nicegui import ui
 
 from streamcount.service.dashboard.api import Dashboard
+from streamcount.service.dashboard.groups import groups_of
 from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.group import GroupTile
 from streamcount.service.dashboard.page.view import CameraView, ask_early
 from streamcount.service.dashboard.views import CameraSummary, clocks, summary
 
@@ -55,24 +57,19 @@ def words_html(now: CameraSummary, styles: dict[str, tuple[str, int]]) -> str:
         f'<div class="figures"><div class="total">{now.total}</div>'
         f'<div class="classes">{parts.classes_html(now.counts, styles)}</div>'
         f'<div class="spark-box">{parts.sparkline_svg(now.sparkline)}</div></div>'
-        f'<div class="tile-foot"><div>{chips_html(now)}</div><div>{now.rate_hz:.1f} frames/s{latency}</div>'
+        f'<div class="tile-foot"><div>{parts.chips_html(now)}</div><div>{now.rate_hz:.1f} frames/s{latency}</div>'
         f"<div{wrong}>{escape(parts.account_words(now))}</div></div>"
     )
-
-
-def chips_html(now: CameraSummary) -> str:
-    """Badges: what is wrong with the picture, and the alerts that are on."""
-    quality = [f'<span class="chip">{escape(flag)}</span> ' for flag in now.quality]
-    alerts = [f'<span class="chip {now.severity}">alert: {escape(rule)}</span> ' for rule in now.alerts]
-    return "".join(quality + alerts)
 
 
 def wall(dashboard: Dashboard) -> None:
     """Builds the page for one browser."""
     tiles: dict[str, Tile] = {}
+    groups: dict[str, GroupTile] = {}
     with parts.framed(dashboard, "Wall", "/"):
         none = ui.label("No camera has been heard of yet.").classes("soft")
         grid = ui.element("div").classes("wall")
+        together = ui.element("div").classes("wall")
 
         def look() -> None:
             with dashboard.model.reading() as cameras:
@@ -84,6 +81,13 @@ def wall(dashboard: Dashboard) -> None:
                 else:
                     with grid:
                         tiles[now.camera_id] = Tile(dashboard, now)
+            for group in groups_of(dashboard.settings, dashboard.model):
+                if group.group_id in groups:
+                    groups[group.group_id].update(group)
+                else:
+                    with together:
+                        groups[group.group_id] = GroupTile(dashboard, group)
+            together.set_visibility(bool(groups))
 
         look()
         ask_early(list(tiles))
