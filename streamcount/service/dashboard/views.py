@@ -133,7 +133,9 @@ def clocks() -> tuple[float, int]:
 
 
 def _account_view(account: Account | None) -> AccountView | None:
-    return None if account is None else msgspec.convert(account, AccountView, from_attributes=True)
+    if account is None:
+        return None
+    return AccountView(**{name: getattr(account, name) for name in AccountView.__struct_fields__})
 
 
 def worst(severities: list[str]) -> str:
