@@ -111,6 +111,11 @@ def test_an_alert_shows_its_picture_rule_and_figures_and_keeps_a_remark(
     picture = page.locator("img.still")
     picture.wait_for()
     assert f"Frame {told.sequence} of scope-1" in picture.get_attribute("alt")
+    outlines = page.locator(".marked ellipse:not(.under)")
+    asked = page.request.get(f"{watched.url}/api/v1/alerts/cells?alert={quote(told.event_id)}").json()
+    assert outlines.count() == len(asked["cells"]["ids"]) > 20
+    picture_at, drawn_at = picture.bounding_box(), page.locator(".marked svg").bounding_box()
+    assert drawn_at == pytest.approx(picture_at, abs=1)
     wait_until(lambda: picture.evaluate("image => image.naturalWidth") == 320, watched.service.logs)
     assert 'figure = "cells"' in page.locator("pre").inner_text()
     assert "58 – 60" in page.locator('table[aria-label="Figures"]').inner_text()
@@ -142,6 +147,8 @@ def test_another_page_that_was_just_started_has_the_remark(
     page.goto(f"{url}/alert?alert={quote(told.event_id)}")
     seen = page.locator('table[aria-label="Seen by"]')
     wait_until(lambda: "ann" in seen.inner_text(), watched.service.logs)
+    # Its cells are not in this server's memory: they come from Kafka.
+    wait_until(lambda: page.locator(".marked ellipse").count(), watched.service.logs)
     assert "I dilute it" in seen.inner_text()
 
 

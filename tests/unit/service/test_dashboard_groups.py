@@ -117,6 +117,7 @@ def test_alerts_of_groups_are_told_seen_and_cleared_as_those_of_cameras(client: 
     assert [one["window"] for one in told["windows"]] == ["hour", "minute"]
     picture = client.get("/api/v1/alerts/picture", params={"alert": row["id"]})
     assert (picture.status_code, "no one frame" in picture.json()["detail"]) == (404, True)
+    assert client.get("/api/v1/alerts/cells", params={"alert": row["id"]}).status_code == 404
     with TestClient(make_api(dashboard_of(*EVENTS, CLEARED)), base_url="http://localhost") as after:
         assert after.get("/api/v1/alerts").json() == []
         (past,) = after.get("/api/v1/alerts?state=past").json()
