@@ -303,7 +303,11 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     switch_off(page, "outlines", "zones")
     wait_until(lambda: brightest(page) > 60, past.service.logs)
     assert not page.locator(".view-why").is_visible()
-    keep(page, screenshots, "past")
+    windows = page.locator('table[aria-label="Windows"]')
+    windows.wait_for()
+    assert {one.split()[0] for one in windows.locator("tbody td:first-child").all_inner_texts()} == {"short"}
+    page.locator('table[aria-label="Figures"]').wait_for()
+    keep(page, screenshots, "past", whole=True)
     # A slider that has the focus is moved by keys, too.
     page.get_by_role("slider", name="Moment").locator("[tabindex]").focus()
     before = sequence(page)

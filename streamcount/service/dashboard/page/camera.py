@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nicegui import ui
 
@@ -18,7 +20,15 @@ from streamcount.service.dashboard.page.charts import CountsChart, FigureChart, 
 from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.page.timebar import TimeBar
 from streamcount.service.dashboard.page.view import CameraView, ask_early
-from streamcount.service.dashboard.page.windows import WINDOWS, headlines_html, window_rows
+from streamcount.service.dashboard.page.windows import (
+    NONE_OVER,
+    WINDOWS,
+    headlines_html,
+    last_over,
+    past_headlines_html,
+    past_rows,
+    window_rows,
+)
 from streamcount.service.dashboard.past import MS
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.types import AlertRaised, AnyEvent, CellEvent, WindowClosed
@@ -28,7 +38,6 @@ EVENTS_BEFORE_MS = 600_000
 DRAW_S, DRAW_LONG_S, LONG_NS = 2.0, 60.0, 3700 * 10**9
 EVENTS = ("time", "frame", "what", "cell", "certainty", "more")
 PAST_EVENTS = (*EVENTS[:-1], "class")
-PAST_FIGURES = '<p class="soft">The charts and their files have the figures of that time.</p>'
 EVENT_COLUMNS = ("happened_at_ns", "sequence", "kind", "track_id", "certainty", "class_name")
 # What a row of the table shows in columns of its own, or not at all.
 COMMON = frozenset(
@@ -175,13 +184,15 @@ class CameraPage:
             try:
                 moment = await asyncio.to_thread(self._dashboard.moments.at, self._camera_id, at_ms * MS)
                 rows = await asyncio.to_thread(self._events_before, at_ms)
+                told = await asyncio.to_thread(self._windows_before, at_ms)
             except StreamcountError as error:
-                moment, rows = nothing(at_ms, str(error)), []
+                moment, rows, told = nothing(at_ms, str(error)), [], []
             # Meanwhile another may have been chosen.
             if self._time.at_ms != at_ms:
                 return
             self._moment = moment
             self._show_past(moment, rows)
+            self._show_past_windows(told)
         await self._draw(at_ms)
 
     def _show_past(self, moment: Moment, rows: list[list[object]]) -> None:
@@ -191,14 +202,25 @@ class CameraPage:
         self._total.set_text("–" if moment.total is None else str(moment.total))
         parts.set_html(self._classes, parts.classes_html(moment.counts, self._styles))
         parts.set_html(self._chips, "")
-        for panel in (self._headlines, self._windows):
-            parts.set_html(panel, PAST_FIGURES)
         at = moment.counted_at_ms
         taken = "" if at is None else f"the last frame before was taken at {parts.clock(at * MS)}"
         self._foot.set_text(taken)
         empty = "Nothing that is known happened in the ten minutes before."
         parts.set_html(self._events, parts.table_html("Events", PAST_EVENTS, rows, empty))
         self._cell.show([])
+
+    def _show_past_windows(self, told: Sequence[Mapping[str, Any]]) -> None:
+        parts.set_html(self._windows, parts.table_html("Windows", WINDOWS, past_rows(told), NONE_OVER))
+        parts.set_html(self._headlines, past_headlines_html(told))
+
+    def _windows_before(self, at_ms: int) -> list[Mapping[str, Any]]:
+        """Figures of the last window of each name that was over by then, and for good."""
+        windows = self._dashboard.settings.windows
+        longest_ns = max((round(one.length_s * 1e9) for one in windows.values()), default=0)
+        # Of the longest, one is over in any two lengths of it.
+        span = Span(at_ms * MS - 2 * longest_ns - EVENTS_BEFORE_MS * MS, at_ms * MS)
+        answer = self._dashboard.history.figures(self._camera_id, span).answer
+        return last_over([dict(zip(answer.columns, row, strict=True)) for row in answer.rows], at_ms * MS)
 
     def _events_before(self, at_ms: int) -> list[list[object]]:
         span = Span((at_ms - EVENTS_BEFORE_MS) * MS, (at_ms + 1) * MS)
