@@ -142,6 +142,7 @@ def test_a_tile_tells_who_is_missing_and_escapes_what_comes_from_kafka() -> None
     now = group_summary(dashboard.settings, dashboard.model, "plate")
     html = tile_html(dashboard, now, lame)
     assert '<div class="total">9</div>' in html
+    assert "cells in 1 of 2 cameras" in html
     assert "&lt;b&gt;red&lt;/b&gt; <b>7</b>" in html
     for chip in ("without well-2", "late-frames", "alert: crowded"):
         assert f">{chip}</span>" in html

@@ -73,7 +73,8 @@ def tile_html(dashboard: Dashboard, now: GroupSummary, window: WindowClosed | No
 def window_words(window: WindowClosed) -> str:
     """Which window it is, as HTML."""
     ended = parts.clock(window.window_end_ns)
-    return escape(f"cells in all {len(window.members)}, mean of window “{window.window}” that ended {ended}")
+    there, all_ = len(window.members), len(window.members) + len(window.members_missing)
+    return escape(f"cells in {there} of {all_} cameras, mean of window “{window.window}” that ended {ended}")
 
 
 class GroupPage:
