@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -65,6 +67,8 @@ class Dashboard:
         self.feed = feed
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
+        # A thread a core: more make no more pictures, and each keeps memory of its own.
+        self.making = ThreadPoolExecutor(os.cpu_count() or 1, "pictures")
         self.on_demand = OnDemand(settings, lambda: feed.trouble)
         self.history = History(model, database)
         self.past = Past(settings, lambda: feed.wait_until_following(0))
@@ -73,6 +77,7 @@ class Dashboard:
 
     def close(self) -> None:
         """Ends connections that were opened because somebody asked; not the feed."""
+        self.making.shutdown(cancel_futures=True)
         self.on_demand.close()
         self.past.close()
 

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, WebSocket
-from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
 from streamcount.errors import FrameError
@@ -112,8 +111,9 @@ class _Viewer:
             now_s = time.monotonic()
             if self._asked or self._dashboard.model.version != version or now_s - looked_s > LOOK_ANYWAY_S:
                 version, looked_s, self._asked = self._dashboard.model.version, now_s, False
+                making = self._dashboard.making
                 due = [
-                    asyncio.ensure_future(run_in_threadpool(self._message, want, shown))
+                    asyncio.get_running_loop().run_in_executor(making, self._message, want, shown)
                     for want, shown in self._due()
                 ]
                 for made in asyncio.as_completed(due):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +51,7 @@ def socket(model: LiveModel) -> Iterator[Any]:
     add_live(api, dashboard)
     with TestClient(Guard(api)) as client, client.websocket_connect("/api/v1/live", headers=HOST) as opened:
         yield opened
+    dashboard.close()
 
 
 def want(view: int = 1, camera: str = "scope-1", known: str = "") -> str:
@@ -76,6 +79,15 @@ def test_each_view_gets_the_newest_picture_once_there_is_one_that_it_does_not_kn
     answers = [told(socket.receive_bytes())[0] for _ in range(2)]
     assert {one["view"] for one in answers} == {3, 4}
     assert {one["shown"]["sequence"] for one in answers} <= {1, 2}
+
+
+def test_pictures_are_made_by_a_thread_a_core_however_many_are_wanted(model: LiveModel, socket: Any) -> None:
+    for view in range(64):
+        socket.send_text(want(view=view))
+    add_frame(model, 0)
+    assert {told(socket.receive_bytes())[0]["view"] for _ in range(64)} == set(range(64))
+    making = [one for one in threading.enumerate() if one.name.startswith("pictures")]
+    assert 1 <= len(making) <= (os.cpu_count() or 1)
 
 
 def test_what_has_no_name_has_no_picture_and_disturbs_no_other(model: LiveModel, socket: Any) -> None:
