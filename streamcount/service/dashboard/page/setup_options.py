@@ -26,7 +26,8 @@ class PlaceForm:
 
     def __init__(self) -> None:
         self._loaded = ""
-        with ui.element("div").classes("form-grid") as self._all:
+        # A line of its own in the row that it stands in.
+        with ui.element("div").classes("form-grid").style("width: 100%") as self._all:
             self._classes = ui.select([], label="only cells of", multiple=True, value=[])
             self._hysteresis = ui.input("beyond the border").props("inputmode=decimal")
             self._unit = ui.select(UNITS, label="in", value="diameters")
