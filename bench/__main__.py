@@ -16,6 +16,7 @@ from bench import (
     models,
     novelty,
     page,
+    page_workers,
     quality,
     sinks,
     stages,
@@ -37,6 +38,7 @@ PARTS = {
     "sinks": sinks.run,
     "kafka": kafka_path.run,
     "page": page.run,
+    "page-workers": page_workers.run,
 }
 
 

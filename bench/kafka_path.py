@@ -94,15 +94,16 @@ def run(console: Console) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         scenes = {
-            "98 px": _draw(folder / "large", pixel_size_um=0.0766, cells=12),
-            "44 px": _draw(folder / "dense", pixel_size_um=0.17, cells=45),
+            "98 px": draw_scene(folder / "large", pixel_size_um=0.0766, cells=12),
+            "44 px": draw_scene(folder / "dense", pixel_size_um=0.17, cells=45),
         }
         with Broker(folder / "broker", say=console.print) as broker:
             console.print(_whole_path(broker, folder, scenes))
             console.print(_cameras(broker, folder, scenes["44 px"]))
 
 
-def _draw(folder: Path, *, pixel_size_um: float, cells: int) -> Scene:
+def draw_scene(folder: Path, *, pixel_size_um: float, cells: int) -> Scene:
+    """Draws and encodes a simulated film into a new folder."""
     folder.mkdir()
     source = SimulatedConfig(
         seed=1, width_px=640, height_px=480, cells=cells, pixel_size_um=pixel_size_um, frames=DRAWN_FRAMES
@@ -139,7 +140,7 @@ def _whole_path(broker: Broker, folder: Path, scenes: dict[str, Scene]) -> Table
     ]
     for number, (detector, cells, section) in enumerate(trials):
         scene = scenes[cells]
-        file, settings = _settings(broker, folder, scene, f"bench{number}", section, "jpeg")
+        file, settings = scene_settings(broker, folder, scene, f"bench{number}", section, "jpeg")
         command = [sys.executable, "-m", "streamcount", "worker", "--config", str(file)]
         with part("the worker", command, file.with_suffix(".worker.log")) as worker:
             # A first short run brings up model, threads and connections, as in a service that has been running.
@@ -162,9 +163,10 @@ def _row(table: Table, names: list[str], figures: Figures, *, latency: bool) -> 
     )
 
 
-def _settings(
+def scene_settings(
     broker: Broker, folder: Path, scene: Scene, name: str, detector: str, encoding: str
 ) -> tuple[Path, Settings]:
+    """A service's settings, in a file of the folder, with its topics made. detector: the lines of that section."""
     text = TEXT.format(
         servers=broker.bootstrap_servers,
         name=name,
@@ -240,7 +242,7 @@ def _cameras(broker: Broker, folder: Path, scene: Scene) -> Table:
         title="`streamcount camera` alone, one camera, 640x480 from a folder of JPEGs",
     )
     for encoding in ("jpeg", "raw"):
-        file, _ = _settings(broker, folder, scene, f"camera-{encoding}", WATERSHED, encoding)
+        file, _ = scene_settings(broker, folder, scene, f"camera-{encoding}", WATERSHED, encoding)
         figures = _camera_trial(broker, file)
         table.add_row(
             encoding,

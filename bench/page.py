@@ -1,4 +1,7 @@
-"""The live page under load: many cameras straight into Kafka, one browser with all tiles in view."""
+"""The live page under load: many cameras straight into Kafka, one browser with all tiles in view.
+
+`python -m bench page` looks for a minute, `python -m bench.page --seconds 300` for as long as one likes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import typer
 from rich.console import Console
 
 from streamcount.config import Settings, parse_settings
@@ -30,7 +35,7 @@ from streamcount.wire.cloudevents import frame_headers
 
 CAMERAS = 16
 RATE_HZ = 5.0
-SECONDS = float(os.environ.get("STREAMCOUNT_BENCH_PAGE_S", "60"))
+SECONDS = 60.0
 WARM_S = 10.0
 TEXT = """
 [topics]
@@ -41,15 +46,25 @@ modality = "fluorescence"
 [cameras.x.detector]
 kind = "watershed"
 """
+MIB = 2**20
+# The browser's own clock, from when it was told to go there to the first tile that has its picture.
+FIRST = """
+new MutationObserver((_, observer) => {
+  if (!document.querySelector("canvas[data-sequence]")) return;
+  window.firstPictureMs = performance.now();
+  observer.disconnect();
+}).observe(document, { subtree: true, childList: true, attributes: true });
+"""
 SEEN = "[...document.querySelectorAll('canvas')].map(one => [+one.dataset.age, +one.dataset.sequence])"
 
 
-def run(console: Console) -> None:
+def run(console: Console, seconds: float = SECONDS) -> None:
     """Measures the server's processor time and memory, the browser's heap, and the age of what it has drawn."""
     chromium = shutil.which("chromium")
     if chromium is None:
         console.print("page: needs Chromium (apt-get install chromium)")
         return
+    console.print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as name, Broker(Path(name) / "broker") as broker:
         file = Path(name) / "streamcount.toml"
         file.write_text(f'kafka.bootstrap_servers = "{broker.bootstrap_servers}"\n{TEXT}')
@@ -57,53 +72,82 @@ def run(console: Console) -> None:
         make_topics(topic_specs(settings), replication_factor=1, bootstrap_servers=broker.bootstrap_servers)
         publisher = get_context("spawn").Process(target=_publish, args=(str(file),), daemon=True)
         publisher.start()
-        with _page(file) as (process, url):
+        with page_server(file) as (process, url):
             time.sleep(WARM_S)
-            before = _usage(process.pid)
+            before = usage(process.pid)
             time.sleep(WARM_S)
-            after = _usage(process.pid)
+            after = usage(process.pid)
             alone = (after[0] - before[0]) / WARM_S
             console.print(f"nobody looks: {alone:.0%} of a core, {after[1]:.0f} MiB")
-            _look(console, chromium, url, process.pid)
+            with chromium_page(chromium) as page:
+                _look(console, page, url, process.pid, seconds)
         publisher.terminate()
         publisher.join()
+    console.print(f"load of this machine after: {os.getloadavg()[0]:.1f}")
 
 
-def _look(console: Console, chromium: str, url: str, pid: int) -> None:
+@contextmanager
+def chromium_page(chromium: str) -> Iterator[Any]:
+    """An empty page of a new Chromium, large enough for all tiles."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         flags = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = driver.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page(viewport={"width": 1600, "height": 1500})
-        began = time.monotonic()
-        page.goto(url)
-        page.wait_for_selector("canvas[data-sequence]")
-        console.print(f"first picture after {time.monotonic() - began:.1f} s")
-        time.sleep(WARM_S)
-        ages: list[float] = []
-        heaps: list[float] = []
-        first, before, began = page.evaluate(SEEN), _usage(pid), time.monotonic()
-        while time.monotonic() - began < SECONDS:
-            ages += [age for age, _ in page.evaluate(SEEN)]
-            heaps.append(page.evaluate("performance.memory.usedJSHeapSize / 1048576"))
-            time.sleep(1)
-        after, took_s, last = _usage(pid), time.monotonic() - began, page.evaluate(SEEN)
+        yield page
         browser.close()
+
+
+def _look(console: Console, page: Any, url: str, pid: int, seconds: float) -> None:
+    page.add_init_script(FIRST)
+    page.goto(url)
+    page.wait_for_function("window.firstPictureMs")
+    console.print(f"first picture after {page.evaluate('firstPictureMs') / 1000:.2f} s")
+    time.sleep(WARM_S)
+    tools = page.context.new_cdp_session(page)
+    ages: list[float] = []
+    memory: list[tuple[float, float]] = []
+    heaps = [_heap(tools)]
+    first, before, began = page.evaluate(SEEN), usage(pid), time.monotonic()
+    while (at := time.monotonic() - began) < seconds:
+        ages += [age for age, _ in page.evaluate(SEEN)]
+        memory.append((at, usage(pid)[1]))
+        if at > seconds / 2 and len(heaps) == 1:
+            heaps.append(_heap(tools))
+        time.sleep(1)
+    after, took_s, last = usage(pid), time.monotonic() - began, page.evaluate(SEEN)
+    heaps.append(_heap(tools))
     moved = sum(then - at for (_, at), (_, then) in zip(first, last, strict=True)) / len(first) / took_s
     ages.sort()
     median, late = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
-    half = len(heaps) // 2
+    resident = [one for _, one in memory]
+    # All that is bounded has filled by then, but for the counts of an hour.
+    settled = [one for one in memory if one[0] > seconds / 3]
     console.print(
         f"{len(last)} tiles for {took_s:.0f} s, {moved:.1f} frames/s each: "
-        f"{(after[0] - before[0]) / took_s:.0%} of a core, "
-        f"{before[1]:.0f} to {after[1]:.0f} MiB; browser's heap at most {max(heaps[:half]):.0f}, then "
-        f"{max(heaps[half:]):.0f} MiB; drawn at an age of {median:.0f} ms, 95th percentile {late:.0f} ms"
+        f"{(after[0] - before[0]) / took_s:.0%} of a core; "
+        f"drawn at an age of {median:.0f} ms, 95th percentile {late:.0f} ms\n"
+        f"server: {resident[0]:.0f} MiB at the start, {resident[len(resident) // 2]:.0f} in the middle, "
+        f"{resident[-1]:.0f} at the end; {_slope(settled) * 60:+.1f} MiB a minute in the last two thirds\n"
+        f"browser's heap after collection: {', '.join(f'{one:.1f}' for one in heaps)} MiB at the same times"
     )
 
 
+def _heap(tools: Any) -> float:
+    """What the page's scripts hold, MiB, garbage left out. tools: the page's DevTools session."""
+    tools.send("HeapProfiler.collectGarbage")
+    return float(tools.send("Runtime.getHeapUsage")["usedSize"]) / MIB
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Of the straight line of least squares through (x, y)."""
+    return float(np.polyfit(*zip(*points, strict=True), 1)[0])
+
+
 @contextmanager
-def _page(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def page_server(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The page's process on the settings of a file, and its URL."""
     command = [sys.executable, "-m", "streamcount", "dashboard", "--config", str(file), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -116,11 +160,13 @@ def _page(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def _usage(pid: int) -> tuple[float, float]:
+def usage(pid: int) -> tuple[float, float]:
     """Seconds of processor time so far, and memory in MiB."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), pages * 4096 / 2**20
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf(
+        "SC_PAGE_SIZE"
+    ) / MIB
 
 
 def _made(settings: Settings) -> list[tuple[bytes, StepResult]]:
@@ -180,3 +226,14 @@ def _records(
     yield "detections", encode_detections(msgspec.structs.replace(detections, metadata=metadata)), []
     yield "tracks", encode_tracks(moved, detections.model.class_names), []
     yield "counts", encode_event(counted), []
+
+
+def main(
+    seconds: float = typer.Option(SECONDS, min=10, help="How long to look."),
+) -> None:
+    """The live page under load."""
+    run(Console(), seconds)
+
+
+if __name__ == "__main__":
+    typer.run(main)

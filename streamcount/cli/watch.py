@@ -1,4 +1,4 @@
-"""`streamcount watch`: a live table of all cameras."""
+"""`streamcount watch`: a live table of all cameras and groups."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def watch(
     ] = 2.0,
 ) -> None:
     """Shows what is counted, live: cameras, cells per class, frame rate, lag, latency, the last event.
+
+    Of groups of cameras it shows the last window that `streamcount groups run` has told.
 
     On a terminal it is a table that renews itself; elsewhere, a line for each camera every two seconds.
     It only reads, from now on, and belongs to no consumer group. While Kafka is away it says so, and goes on

@@ -12,6 +12,7 @@ from streamcount.config import Settings
 from streamcount.config.settings import TopicName
 from streamcount.errors import FrameError
 from streamcount.service.lag import CONNECT_S, LagProbe, fault
+from streamcount.service.watch_groups import GroupView, group_lines, groups_table
 from streamcount.service.watch_view import CameraView, WatchState, as_line, as_table
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import header_map
@@ -19,11 +20,11 @@ from streamcount.wire.deadletters import REASON
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 log = logging.getLogger(__name__)
 
-WATCHED: tuple[TopicName, ...] = ("counts", "events", "alerts", "dead-letters")
+WATCHED: tuple[TopicName, ...] = ("counts", "events", "windows", "alerts", "dead-letters")
 CREATE_TIME = 0
 REFRESH_S = 0.25
 ONCE_S = 3.0
@@ -77,6 +78,13 @@ class Watcher:
 
         with self._lock:
             return [deepcopy(view) for _, view in sorted(self._state.cameras.items())]
+
+    def groups(self) -> list[GroupView]:
+        """All groups of cameras heard of, by name; a copy of what is known now."""
+        from copy import deepcopy
+
+        with self._lock:
+            return [deepcopy(view) for _, view in sorted(self._state.groups.items())]
 
     def _follow(self) -> None:
         from kafka.errors import KafkaError
@@ -203,8 +211,7 @@ def _show_table(watcher: Watcher, console: Console, seconds: float | None, check
     started_s = time.monotonic()
     with Live(console=console, auto_refresh=False) as live:
         while seconds is None or time.monotonic() - started_s < seconds:
-            table = as_table(watcher.cameras(), time.monotonic(), caption_of(watcher))
-            live.update(table, refresh=True)
+            live.update(_tables(watcher), refresh=True)
             check()
             time.sleep(REFRESH_S)
 
@@ -223,12 +230,23 @@ def _show_lines(
             _line(console, trouble or "Kafka answers again")
         for view in watcher.cameras():
             _line(console, as_line(view, time.monotonic(), watcher.lag))
+        for group in watcher.groups():
+            for line in group_lines(group):
+                _line(console, line)
 
 
 def _show_once(watcher: Watcher, console: Console, seconds: float) -> None:
     watcher.wait_until_following(CONNECT_S + seconds)
     time.sleep(seconds)
-    console.print(as_table(watcher.cameras(), time.monotonic(), caption_of(watcher)))
+    console.print(_tables(watcher))
+
+
+def _tables(watcher: Watcher) -> RenderableType:
+    from rich.console import Group
+
+    table = as_table(watcher.cameras(), time.monotonic(), caption_of(watcher))
+    groups = watcher.groups()
+    return Group(groups_table(groups), table) if groups else table
 
 
 def _line(console: Console, text: str) -> None:

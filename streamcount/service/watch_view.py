@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+from streamcount.service.watch_groups import GroupView
 from streamcount.types import (
     GROUP_RUN,
     AlertAcknowledged,
@@ -16,6 +17,7 @@ from streamcount.types import (
     AnyEvent,
     CountsUpdated,
     FramesMissing,
+    WindowClosed,
 )
 
 if TYPE_CHECKING:
@@ -82,10 +84,11 @@ class CameraView:
 
 
 class WatchState:
-    """All cameras that were heard of. Not safe for threads: the caller holds a lock."""
+    """All cameras and groups that were heard of. Not safe for threads: the caller holds a lock."""
 
     def __init__(self) -> None:
         self.cameras: dict[str, CameraView] = {}
+        self.groups: dict[str, GroupView] = {}
 
     def apply(self, event: AnyEvent, captured_at_ms: int | None, now_s: float, now_ns: int) -> None:
         """Takes in an event. A repeated one changes nothing but the sign of life.
@@ -93,7 +96,10 @@ class WatchState:
         captured_at_ms: the record's timestamp, where a producer set it; None where the broker did.
         """
         if event.run_id == GROUP_RUN:
-            # A group is no camera, and sends no frames.
+            self.groups.setdefault(event.camera_id, GroupView(event.camera_id)).apply(event)
+            return
+        if isinstance(event, WindowClosed):
+            # A camera's figures: what is shown of a camera is of its newest frame.
             return
         view = self._view(event.camera_id, now_s)
         match event:

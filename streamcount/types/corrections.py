@@ -97,6 +97,7 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
     number: of this saving among those of the frame, from 1; their corrections are applied one after the other.
     saved_at_ns: wall time. checked: all else in the frame is right, said whoever saved it.
+    new_classes: classes beside the model's that the frame was looked at for.
     """
 
     frame: FrameFacts
@@ -105,25 +106,29 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
     corrections: tuple[Correction, ...]
     checked: bool
     remark: str = ""
+    new_classes: tuple[ClassWord, ...] = ()
 
 
-def labelled(frame: FrameFacts, corrections: Sequence[Correction]) -> tuple[LabelledCell, ...]:
-    """The frame's cells after these corrections, by their numbers.
+def labelled(
+    frame: FrameFacts, corrections: Sequence[Correction], new_classes: Sequence[str] = ()
+) -> tuple[LabelledCell, ...]:
+    """The frame's cells after these corrections, by their numbers. new_classes: beside the model's.
 
-    Raises CorrectionError where one speaks of a cell that is not there, a class that the model does not know, or a
-    box outside of the image.
+    Raises CorrectionError where one speaks of a cell that is not there, a class that neither the model nor
+    `new_classes` know, or a box outside of the image.
     """
+    known = (*frame.model.class_names, *new_classes)
     cells = {i: LabelledCell(i, cell.box_px, cell.class_name, True) for i, cell in enumerate(frame.found)}
     following = len(frame.found)
     for correction in corrections:
         match correction:
             case Draw(box_px=box, class_name=name):
                 _require_box(frame, box)
-                cells[following] = LabelledCell(following, box, _known(frame, name), False)
+                cells[following] = LabelledCell(following, box, _known(frame, known, name), False)
                 following += 1
             case Relabel(cell=number, class_name=name):
                 changed = _there(cells, number)
-                cells[number] = msgspec.structs.replace(changed, class_name=_known(frame, name))
+                cells[number] = msgspec.structs.replace(changed, class_name=_known(frame, known, name))
             case Strike(cell=number):
                 _there(cells, number)
                 del cells[number]
@@ -132,7 +137,13 @@ def labelled(frame: FrameFacts, corrections: Sequence[Correction]) -> tuple[Labe
 
 def labelled_by(savings: Sequence[Saving]) -> tuple[LabelledCell, ...]:
     """The cells of one frame after all of its savings, in order. Raises CorrectionError."""
-    return labelled(savings[0].frame, [one for saving in savings for one in saving.corrections])
+    corrections = [one for saving in savings for one in saving.corrections]
+    return labelled(savings[0].frame, corrections, new_classes_of(savings))
+
+
+def new_classes_of(savings: Sequence[Saving]) -> tuple[str, ...]:
+    """The classes beside the model's that savings know, the first to be named first."""
+    return tuple(dict.fromkeys(name for saving in savings for name in saving.new_classes))
 
 
 def _there(cells: dict[int, LabelledCell], number: int) -> LabelledCell:
@@ -141,11 +152,9 @@ def _there(cells: dict[int, LabelledCell], number: int) -> LabelledCell:
     return cells[number]
 
 
-def _known(frame: FrameFacts, name: str) -> str:
-    if name not in frame.model.class_names:
-        raise CorrectionError(
-            f"{name!r} is no class of {frame.model.name}; give one of {', '.join(frame.model.class_names)}"
-        )
+def _known(frame: FrameFacts, known: Sequence[str], name: str) -> str:
+    if name not in known:
+        raise CorrectionError(f"{name!r} is no class of {frame.model.name}; give one of {', '.join(known)}")
     return name
 
 

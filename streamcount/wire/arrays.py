@@ -9,6 +9,7 @@ that are whole multiples of a step, such as eighths of a pixel, are written as s
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any, TypeVar, get_origin
 
 import msgspec
@@ -210,11 +211,16 @@ def _widened(data: bytes, form: str, number: int) -> np.ndarray[Any, Any]:
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_wire)
 _PACKER = msgspec.msgpack.Encoder(enc_hook=_to_packed)
+_BUILDING = threading.Lock()
 _DECODERS: dict[object, msgspec.msgpack.Decoder[Any]] = {}
 
 
 def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
     # Building a decoder costs a hundred times its use, and it depends on nothing but the type.
-    if kind not in _DECODERS:
-        _DECODERS[kind] = msgspec.msgpack.Decoder(kind, dec_hook=_from_wire)
-    return _DECODERS[kind]
+    found = _DECODERS.get(kind)
+    if found is None:
+        # msgspec 0.22 lets a thread see what another has learnt of a struct so far, and crashes the process.
+        with _BUILDING:
+            found = _DECODERS.get(kind) or msgspec.msgpack.Decoder(kind, dec_hook=_from_wire)
+            _DECODERS[kind] = found
+    return found

@@ -13,35 +13,20 @@ from typing import Any
 import pytest
 
 from streamcount.service.broker import Broker
-from tests.integration.service import Service
+from tests.integration.service import Service, camera_text, worker_text
 
-TEXT = """
-[worker]
-app_id = "browser"
-port = 0
-threads = 1
-data_folder = "{folder}/worker"
-
-[detector]
-kind = "watershed"
-
-[cameras.scope-1.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-seed = 1
-rate_hz = 2
-
-[cameras.scope-2.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-seed = 2
-rate_hz = 2
+GROUP = """
+[groups.pair]
+cameras = ["scope-1", "scope-2"]
 """
 STARTED_S = 90.0
+
+
+def service_text(app_id: str, folder: Path) -> str:
+    """Settings of a worker and two cameras, which are a group."""
+    return (
+        worker_text(app_id, folder) + camera_text("scope-1", seed=1) + camera_text("scope-2", seed=2) + GROUP
+    )
 
 
 class Running:
@@ -107,7 +92,7 @@ def running(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     pytest.importorskip("nicegui", reason="needs the extra dashboard")
     folder = tmp_path_factory.mktemp("page")
     with Broker(tmp_path_factory.mktemp("page-broker")) as broker:
-        service = Service(broker.bootstrap_servers, folder, TEXT.format(folder=folder.as_posix()), "browser")
+        service = Service(broker.bootstrap_servers, folder, service_text("browser", folder), "browser")
         try:
             yield Running(broker, service)
         finally:

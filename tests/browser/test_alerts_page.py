@@ -13,7 +13,7 @@ import pytest
 from streamcount.service.broker import Broker
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import decode_event, encode_event
-from tests.browser.conftest import TEXT, Running, wait_until
+from tests.browser.conftest import Running, service_text, wait_until
 from tests.browser.looks import asked_outside, keep, serious_faults
 from tests.integration.service import Service
 
@@ -36,7 +36,7 @@ def watched(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     pytest.importorskip("nicegui", reason="needs the extra dashboard")
     folder = tmp_path_factory.mktemp("alerts-page")
     with Broker(tmp_path_factory.mktemp("alerts-broker")) as broker:
-        text = TEXT.format(folder=folder.as_posix()) + RULE
+        text = service_text("alerts-page", folder) + RULE
         service = Service(broker.bootstrap_servers, folder, text, "alerts-page")
         try:
             yield Running(broker, service)
@@ -111,6 +111,11 @@ def test_an_alert_shows_its_picture_rule_and_figures_and_keeps_a_remark(
     picture = page.locator("img.still")
     picture.wait_for()
     assert f"Frame {told.sequence} of scope-1" in picture.get_attribute("alt")
+    outlines = page.locator(".marked ellipse:not(.under)")
+    asked = page.request.get(f"{watched.url}/api/v1/alerts/cells?alert={quote(told.event_id)}").json()
+    assert outlines.count() == len(asked["cells"]["ids"]) > 20
+    picture_at, drawn_at = picture.bounding_box(), page.locator(".marked svg").bounding_box()
+    assert drawn_at == pytest.approx(picture_at, abs=1)
     wait_until(lambda: picture.evaluate("image => image.naturalWidth") == 320, watched.service.logs)
     assert 'figure = "cells"' in page.locator("pre").inner_text()
     assert "58 – 60" in page.locator('table[aria-label="Figures"]').inner_text()
@@ -140,7 +145,11 @@ def test_another_page_that_was_just_started_has_the_remark(
 ) -> None:
     url = watched.start_page()
     page.goto(f"{url}/alert?alert={quote(told.event_id)}")
-    page.locator('table[aria-label="Seen by"]').get_by_text("ann").wait_for()
+    seen = page.locator('table[aria-label="Seen by"]')
+    wait_until(lambda: "ann" in seen.inner_text(), watched.service.logs)
+    # Its cells are not in this server's memory: they come from Kafka.
+    wait_until(lambda: page.locator(".marked ellipse").count(), watched.service.logs)
+    assert "I dilute it" in seen.inner_text()
 
 
 def test_an_alert_whose_frame_is_gone_says_so(page: Any, watched: Running, screenshots: Path | None) -> None:

@@ -16,20 +16,11 @@ from streamcount.types import CellAbnormal
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.looks import keep, serious_faults
-from tests.integration.service import Service
+from tests.integration.service import Service, camera_text, worker_text
 
 pytestmark = pytest.mark.broker
 
-TEXT = """
-[worker]
-app_id = "past"
-port = 0
-threads = 1
-data_folder = "{folder}/worker"
-
-[detector]
-kind = "watershed"
-
+PLACES = """
 [windows.short]
 length_s = 10
 
@@ -37,22 +28,8 @@ length_s = 10
 pixel_size_um = 0.5
 zones.well.points_px = [[20, 20], [20, 160], [120, 160], [120, 20]]
 lines.gate.points_px = [[200, 20], [180, 300]]
-[cameras.scope-1.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-rate_hz = 2
-divisions_per_hour = 0.6
-
-[cameras.scope-2.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 320
-height_px = 240
-rate_hz = 2
-seed = 2
-
+"""
+STORE = """
 [sinks.store]
 kind = "sqlite"
 path = "{folder}/store.sqlite"
@@ -84,7 +61,9 @@ def past(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pas
     pytest.importorskip("nicegui", reason="needs the extra dashboard")
     folder = tmp_path_factory.mktemp("past")
     with Broker(tmp_path_factory.mktemp("past-broker")) as broker:
-        service = Service(broker.bootstrap_servers, folder, TEXT.format(folder=folder.as_posix()), "past")
+        cameras = camera_text("scope-1", divisions_per_hour=0.6) + camera_text("scope-2", seed=2)
+        text = worker_text("past", folder) + PLACES + cameras + STORE.format(folder=folder.as_posix())
+        service = Service(broker.bootstrap_servers, folder, text, "past")
         try:
             yield PastRunning(broker, service)
         finally:
@@ -324,7 +303,11 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     switch_off(page, "outlines", "zones")
     wait_until(lambda: brightest(page) > 60, past.service.logs)
     assert not page.locator(".view-why").is_visible()
-    keep(page, screenshots, "past")
+    windows = page.locator('table[aria-label="Windows"]')
+    windows.wait_for()
+    assert {one.split()[0] for one in windows.locator("tbody td:first-child").all_inner_texts()} == {"short"}
+    page.locator('table[aria-label="Figures"]').wait_for()
+    keep(page, screenshots, "past", whole=True)
     # A slider that has the focus is moved by keys, too.
     page.get_by_role("slider", name="Moment").locator("[tabindex]").focus()
     before = sequence(page)

@@ -158,6 +158,21 @@ def test_cells_get_another_class_by_click_and_by_key(
     saving = last_saving(kept)
     assert saving.corrections == (Relabel(0, "white"), Relabel(1, "platelet"), Strike(0))
     assert (saving.frame.model.name, saving.frame.pixel_size_um) == ("blood", 0.25)
+    page.get_by_label("another class").fill("blast")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("radio", name="4 blast").wait_for()
+    drawing.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".sketch-note", has_text="cell 1: platelet").wait_for()
+    page.keyboard.press("4")
+    page.locator("td", has_text="cell 1 is: blast").wait_for()
+    keep(page, screenshots, "correct-new-class", whole=True)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved: 1 relabelled, the rest not looked at.").wait_for()
+    saving = last_saving(kept)
+    assert (saving.corrections, saving.new_classes) == ((Relabel(1, "blast"),), ("blast",))
+    page.reload()
+    page.get_by_role("radio", name="4 blast").wait_for()
     assert not page.faults
 
 

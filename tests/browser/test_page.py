@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from streamcount.types import AlertCleared, AlertRaised, Figure, WindowClosed
+from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, Figure, WindowClosed
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.looks import asked_outside, keep, serious_faults
@@ -19,7 +19,7 @@ from tests.integration.service import kill_group
 pytestmark = pytest.mark.broker
 
 TOKEN = "a-token-that-is-long-enough"
-PAGES = ("/", "/camera/scope-1", "/alerts", "/health")
+PAGES = ("/", "/camera/scope-1", "/group/pair", "/alerts", "/health")
 
 
 def tile(page: Any, camera: str) -> Any:
@@ -50,6 +50,36 @@ def test_the_wall_shows_pictures_cells_and_counts_that_go_on(
     assert "difference 0" in tile(page, "scope-1").inner_text()
     assert not page.faults
     keep(page, screenshots, "wall")
+
+
+WATCHED_SOCKETS = """
+window.opened = [];
+const Real = WebSocket;
+window.WebSocket = class extends Real {
+  constructor(url) {
+    super(url);
+    const early = typeof createApp === "undefined";
+    if (String(url).endsWith("/live")) opened.push({ early, socket: this, asked: [] });
+  }
+  send(text) { opened.find((one) => one.socket === this)?.asked.push(text); super.send(text); }
+};
+"""
+
+
+def test_pictures_are_asked_for_before_the_scripts_are_there_and_once(page: Any, running: Running) -> None:
+    open_wall(page, running)
+    for camera in ("scope-1", "scope-2"):
+        wait_until(lambda camera=camera: sequence(page, camera) >= 0, running.service.logs)
+    page.add_init_script(WATCHED_SOCKETS)
+    page.goto(running.url)
+    for camera in ("scope-1", "scope-2"):
+        wait_until(lambda camera=camera: sequence(page, camera) >= 0, running.service.logs)
+    sockets = page.evaluate("opened.map(({ early, asked }) => ({ early, asked }))")
+    assert [one["early"] for one in sockets] == [True]
+    wants = [json.loads(text) for text in sockets[0]["asked"]]
+    first = [one["camera"] for one in wants if not one["known"]]
+    assert sorted(first) == ["scope-1", "scope-2"]
+    assert not page.faults
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -140,6 +170,46 @@ def test_alerts_and_windows_are_told_with_their_figures(
     assert not page.faults
 
 
+def test_a_group_has_a_tile_and_a_page_with_its_cameras_figures_and_alerts(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    end_ns = time.time_ns()
+    at = {"camera_id": "pair", "run_id": GROUP_RUN, "happened_at_ns": end_ns, "decided_at_ns": end_ns}
+    bounds = {"window": "minute", "window_start_ns": end_ns - 60 * 10**9, "window_end_ns": end_ns}
+    figures = (
+        Figure(name="cells", value=94.5, low=92.0, high=97.0),
+        Figure(name="cells", value=94.5, class_name="cell"),
+    )
+    window = WindowClosed(
+        **at, **bounds, sequence=1, final=True, complete=False, reasons=("members-missing",), frames=240,
+        figures=figures, members=("scope-1",), members_missing=("scope-2",),
+    )  # fmt: skip
+    raised = AlertRaised(**at, sequence=1, rule="crowded", reason="cells 94.5 > 90", severity="critical")
+    open_wall(page, running)
+    group = tile(page, "group pair")
+    assert "streamcount groups run" in group.inner_text()
+    with running.service.producer() as producer:
+        for topic, event in (("windows", window), ("alerts", raised)):
+            producer.send(running.service.settings.topics.name(topic), encode_event(event), b"pair").get(30)
+    wait_until(lambda: group.locator(".total").count(), running.service.logs)
+    assert group.locator(".total").inner_text() == "94.5"
+    group.locator(".chip.critical", has_text="alert: crowded").wait_for()
+    assert "without scope-2" in group.inner_text()
+    keep(page, screenshots, "wall-group")
+    group.locator("a").click()
+    cameras = page.locator('table[aria-label="Cameras"] tr')
+    wait_until(lambda: cameras.count() == 3, running.service.logs)
+    assert cameras.nth(1).inner_text().split() == ["scope-1", "yes"]
+    assert cameras.nth(2).inner_text().split() == ["scope-2", "missing"]
+    assert "92 – 97" in page.locator('table[aria-label="Windows"]').inner_text()
+    page.wait_for_timeout(1500)
+    keep(page, screenshots, "group")
+    page.locator('table[aria-label="Alerts"] a', has_text="crowded").click()
+    page.get_by_text("of no one frame").wait_for()
+    page.locator('a[href="/group/pair"]').wait_for()
+    assert not page.faults
+
+
 def test_the_stream_tells_events_as_they_come_and_goes_on_where_it_was(running: Running) -> None:
     url = f"{running.url}/api/v1/stream"
 
@@ -164,7 +234,8 @@ def test_dark_is_remembered(page: Any, running: Running) -> None:
     page.get_by_role("button", name="Dark / light").click()
     page.wait_for_selector("body.body--dark")
     page.goto(f"{running.url}/health")
-    page.wait_for_selector("body.body--dark")
+    page.wait_for_selector("h1")
+    assert page.locator("body.body--dark").count() == 1
 
 
 def test_a_killed_camera_says_since_when_and_the_other_goes_on(
@@ -199,6 +270,7 @@ def test_a_broker_that_goes_is_told_and_the_page_recovers(
     seen = sequence(page, "scope-2")
     wait_until(lambda: sequence(page, "scope-2") > seen + 2, running.service.logs)
     wait_until(lambda: tile(page, "scope-2").locator(".state").inner_text() == "live", running.service.logs)
+    assert not banner.is_visible()
 
 
 def test_without_the_token_there_is_nothing_and_with_it_the_page(

@@ -147,6 +147,37 @@ def test_a_camera_is_set_up_by_its_form_and_runs(
     assert not page.faults
 
 
+def test_a_zone_gets_classes_and_hysteresis_and_a_camera_is_taken_out(
+    page: Any, url: str, running: Running, screenshots: Path | None
+) -> None:
+    drawing = opened(page, url, running)
+    panel = page.get_by_role("region", name="On the picture")
+    diff = page.locator("pre.diff")
+    corners = ((30, 230), (30, 300), (90, 300), (90, 230))
+    click(page, drawing, *corners, corners[0])
+    page.get_by_text("Name it, then set it up.").wait_for()
+    panel.get_by_label("name").fill("corner")
+    panel.get_by_role("combobox", name="only cells of").click()
+    page.get_by_role("option", name="cell").click()
+    page.keyboard.press("Escape")
+    panel.get_by_label("beyond the border").fill("0,5")
+    panel.get_by_role("button", name="Set it up").click()
+    diff.get_by_text("hysteresis_diameters = 0.5").wait_for()
+    diff.get_by_text('classes = ["cell"]').wait_for()
+    panel.get_by_role("button", name="Change zone corner").click()
+    assert panel.get_by_label("beyond the border").input_value() == "0.5"
+    panel.get_by_label("beyond the border").fill("")
+    panel.get_by_role("button", name="Set it up").click()
+    wait_until(lambda: "hysteresis" not in diff.inner_text(), running.service.logs)
+    assert 'classes = ["cell"]' in diff.inner_text()
+    keep(page, screenshots, "setup-zone", whole=True)
+    panel.get_by_role("button", name="Take out this camera").click()
+    diff.get_by_text("-[cameras.scope-1.source]").wait_for()
+    assert '+cameras = ["scope-2"]' in diff.inner_text()
+    assert panel.get_by_role("combobox", name="camera").input_value() == "scope-2"
+    assert not page.faults
+
+
 def test_without_leave_it_shows_and_does_not_write(page: Any, running: Running) -> None:
     before = running.service.file.read_text()
     opened(page, running.url, running)

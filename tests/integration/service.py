@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streamcount.config import Settings, TopicName, parse_settings
+from streamcount.config.explain import to_toml
 from streamcount.service.topics import make_topics, topic_specs
 from streamcount.sources.base import Run
 from streamcount.types import AnyEvent, Frame
@@ -21,6 +22,22 @@ from streamcount.wire import decode_event, decode_image, encode_image
 from streamcount.wire.images import CONTENT_TYPES
 
 STARTED_S = 90.0
+
+
+def worker_text(app_id: str, folder: Path) -> str:
+    """Settings of a worker that finds cells by watershed and keeps what is its own in the folder."""
+    lines = {"app_id": app_id, "port": 0, "threads": 1, "data_folder": (folder / "worker").as_posix()}
+    return f'[worker]\n{_lines(lines)}\n[detector]\nkind = "watershed"\n'
+
+
+def camera_text(name: str, **source: object) -> str:
+    """Settings of a simulated camera: 320 by 240 px, two frames a second, or what `source` says."""
+    usual = {"kind": "simulated", "modality": "fluorescence", "width_px": 320, "height_px": 240, "rate_hz": 2}
+    return f"\n[cameras.{name}.source]\n{_lines({**usual, **source})}"
+
+
+def _lines(fields: Mapping[str, object]) -> str:
+    return "".join(f"{name} = {to_toml(value)}\n" for name, value in fields.items())
 
 
 class Service:

@@ -20,29 +20,12 @@ import pytest
 from streamcount.service.broker import Broker
 from streamcount.types import FrameMetadata
 from streamcount.wire.cloudevents import frame_headers
-from tests.integration.service import Service
+from tests.integration.service import Service, camera_text, worker_text
 
 pytestmark = pytest.mark.broker
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 WAIT_S = 120
-TEXT = """
-[worker]
-app_id = "operators"
-port = 0
-threads = 1
-data_folder = "{folder}/worker"
-
-[detector]
-kind = "watershed"
-
-[cameras.scope-1.source]
-kind = "simulated"
-modality = "fluorescence"
-width_px = 160
-height_px = 120
-rate_hz = 4
-"""
 CONFIGURATION = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: ["{rules}"]
@@ -124,7 +107,9 @@ def prometheus(folder: Path, service: Service) -> Iterator[Prometheus]:
 @pytest.fixture(scope="module")
 def asked(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Service]]:
     folder = tmp_path_factory.mktemp("operators")
-    service = Service(broker.bootstrap_servers, folder, TEXT.format(folder=folder.as_posix()), "operators")
+    camera = camera_text("scope-1", width_px=160, height_px=120, rate_hz=4)
+    text = worker_text("operators", folder) + camera
+    service = Service(broker.bootstrap_servers, folder, text, "operators")
     try:
         service.start("worker")
         service.start("camera", "scope-1", "--metrics-port", "0")

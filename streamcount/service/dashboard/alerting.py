@@ -15,9 +15,11 @@ from streamcount.config.explain import to_toml
 from streamcount.errors import BrokerError, SourceError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.camera import CameraLive, Place
+from streamcount.service.dashboard.cells import Cells, cells_of
+from streamcount.service.dashboard.on_demand import clock_back_ms
 from streamcount.service.dashboard.pictures import scaled_jpeg
 from streamcount.service.dashboard.views import event_row
-from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, Figure
+from streamcount.types import GROUP_RUN, AlertAcknowledged, AlertCleared, AlertRaised, Figure
 
 LONGEST_NAME, LONGEST_REMARK = 80, 1000
 
@@ -48,7 +50,7 @@ class Known:
 def find_alert(dashboard: Dashboard, alert_id: str) -> Known | None:
     """The alert with this id, if it is still kept."""
     camera_id = alert_id.partition("/")[0]
-    return dashboard.model.look(camera_id, lambda camera: _found(camera, alert_id))
+    return dashboard.model.look_any(camera_id, lambda camera: _found(camera, alert_id))
 
 
 def _found(camera: CameraLive, alert_id: str) -> Known | None:
@@ -66,7 +68,7 @@ def _found(camera: CameraLive, alert_id: str) -> Known | None:
 def detail(dashboard: Dashboard, known: Known) -> AlertDetail:
     """All that is known of an alert, but for its picture."""
     raised = known.raised
-    windows = dashboard.model.look(
+    windows = dashboard.model.look_any(
         raised.camera_id,
         lambda camera: [
             event_row(one)
@@ -83,7 +85,7 @@ def detail(dashboard: Dashboard, known: Known) -> AlertDetail:
 def figures_at(dashboard: Dashboard, known: Known) -> list[tuple[str, Figure]]:
     """(window, figure) of the windows that closed with the alert's frame."""
     raised = known.raised
-    found = dashboard.model.look(
+    found = dashboard.model.look_any(
         raised.camera_id,
         lambda camera: [
             (one.window, figure)
@@ -116,6 +118,8 @@ def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
     fails.
     """
     raised = known.raised
+    if raised.run_id == GROUP_RUN:
+        raise SourceError("the alert is of a group of cameras, and so of no one frame")
     kept = dashboard.model.look(
         raised.camera_id, lambda camera: camera.picture(raised.run_id, raised.sequence)
     )
@@ -125,6 +129,26 @@ def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
     if frame is None:
         raise SourceError(f"frame {raised.sequence} of run {raised.run_id} is no longer in Kafka")
     return scaled_jpeg(frame.image, width_px)
+
+
+def cells_of_alert(dashboard: Dashboard, known: Known) -> Cells | None:
+    """The cells of the frame at which the alert was raised; None for a group's alert.
+
+    Raises BrokerError where Kafka fails.
+    """
+    raised = known.raised
+    if raised.run_id == GROUP_RUN:
+        return None
+    key = (raised.run_id, raised.sequence)
+    held = dashboard.model.look(
+        raised.camera_id, lambda camera: (camera.tracks.get(key), camera.detections.get(key))
+    )
+    captured_at_ms = 0
+    if known.place is not None:
+        captured_at_ms = max(0, known.place.time_ms - clock_back_ms(raised))
+        if held is None or held[0] is None:
+            held = dashboard.past.cells((raised.camera_id, *key), captured_at_ms)
+    return cells_of(*key, captured_at_ms, held or (None, None))
 
 
 def acknowledge(dashboard: Dashboard, known: Known, who: str, remark: str) -> AlertAcknowledged:

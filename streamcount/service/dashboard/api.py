@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +20,7 @@ from streamcount.service.dashboard.camera import CameraLive, CountPoint, Picture
 from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.corrections import Corrections
 from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.groups import GroupSummary, groups_of
 from streamcount.service.dashboard.health import Health, camera_health
 from streamcount.service.dashboard.history import Database, History
 from streamcount.service.dashboard.lives import Lives
@@ -64,6 +67,8 @@ class Dashboard:
         self.feed = feed
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
+        # A thread a core: more make no more pictures, and each keeps memory of its own.
+        self.making = ThreadPoolExecutor(os.cpu_count() or 1, "pictures")
         self.on_demand = OnDemand(settings, lambda: feed.trouble)
         self.history = History(model, database)
         self.past = Past(settings, lambda: feed.wait_until_following(0))
@@ -72,6 +77,7 @@ class Dashboard:
 
     def close(self) -> None:
         """Ends connections that were opened because somebody asked; not the feed."""
+        self.making.shutdown(cancel_futures=True)
         self.on_demand.close()
         self.past.close()
 
@@ -127,6 +133,7 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/cameras/{camera_id}/windows", "get", "200"): list[dict[str, Any]],
     ("/cameras/{camera_id}/cells", "get", "200"): Cells,
     ("/alerts", "get", "200"): list[dict[str, Any]],
+    ("/groups", "get", "200"): list[GroupSummary],
     ("/health", "get", "200"): Health,
 }
 
@@ -195,12 +202,16 @@ def _add_words(router: APIRouter, dashboard: Dashboard) -> None:
             _look(dashboard, camera_id, lambda one: [event_row(event) for event in list(one.events)[-limit:]])
         )
 
-    @router.get("/alerts", summary="Alerts of all cameras, active or past")
+    @router.get("/alerts", summary="Alerts of all cameras and groups, active or past")
     def alerts(
         state: Annotated[Literal["active", "past"], Query(description="which")] = "active",
     ) -> JsonBytes:
-        with dashboard.model.reading() as found:
+        with dashboard.model.reading_all() as found:
             return JsonBytes([row for camera in found.values() for row in alert_rows(camera, state)])
+
+    @router.get("/groups", summary="All groups of cameras, each with its last windows")
+    def groups() -> JsonBytes:
+        return JsonBytes(groups_of(dashboard.settings, dashboard.model))
 
     @router.get("/health", summary="Whether the figures can be trusted: Kafka, lag, frames, dead letters")
     def health() -> JsonBytes:

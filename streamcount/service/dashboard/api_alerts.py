@@ -16,12 +16,14 @@ from streamcount.service.dashboard.alerting import (
     AlertDetail,
     Known,
     acknowledge,
+    cells_of_alert,
     detail,
     find_alert,
     picture_of,
 )
 from streamcount.service.dashboard.api import NO_STORE, POSTED, Dashboard, JsonBytes, Problem
 from streamcount.service.dashboard.bodies import body_of
+from streamcount.service.dashboard.cells import Cells
 from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, try_rule
 from streamcount.service.dashboard.views import event_row
 
@@ -83,6 +85,20 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
             raise HTTPException(503, str(error)) from error
         return Response(data, media_type="image/jpeg", headers=NO_STORE)
 
+    @router.get(
+        "/alerts/cells",
+        summary="The cells of the frame at which an alert was raised, while Kafka has them",
+        responses=NO_ALERT,
+    )
+    def cells(alert: AlertId) -> JsonBytes:
+        try:
+            found = cells_of_alert(dashboard, _known(dashboard, alert))
+        except BrokerError as error:
+            raise HTTPException(503, str(error)) from error
+        if found is None:
+            raise HTTPException(404, "the alert is of a group of cameras, and so of no one frame")
+        return JsonBytes(found)
+
     @router.post(
         "/alerts/acknowledgements",
         summary="Says that somebody has seen an alert; it changes neither the alert nor what clears it",
@@ -129,6 +145,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
 # What the routes answer, and what is posted to them.
 ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/alerts/one", "get", "200"): AlertDetail,
+    ("/alerts/cells", "get", "200"): Cells,
     ("/alerts/acknowledgements", "post", "201"): dict[str, Any],
     ("/alerts/trial", "post", "200"): Trial,
 }

@@ -11,10 +11,17 @@ from fastapi.concurrency import run_in_threadpool
 from streamcount.errors import CorrectionError
 from streamcount.service.dashboard.api import LONGEST, NAME, POSTED, CameraId, Dashboard, JsonBytes, Problem
 from streamcount.service.dashboard.bodies import body_of
-from streamcount.service.dashboard.corrections import OFF, HeldFrame, NoSuchFrameError, counted
+from streamcount.service.dashboard.corrections import (
+    MOST_NEW_CLASSES,
+    OFF,
+    HeldFrame,
+    NoSuchFrameError,
+    counted,
+)
 from streamcount.types.corrections import (
     LONGEST_REMARK,
     MOST_CORRECTIONS,
+    ClassWord,
     CorrectedModel,
     Correction,
     Identifier,
@@ -30,7 +37,7 @@ class FrameLabels(msgspec.Struct, frozen=True, kw_only=True):
     """A frame and its cells as they are corrected so far.
 
     savings: how often its corrections were saved; to be sent with the next. checked: the last said that all else is
-    right.
+    right. new_classes: classes beside the model's that somebody has named.
     """
 
     camera_id: str
@@ -43,12 +50,14 @@ class FrameLabels(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[LabelledCell, ...]
     savings: int
     checked: bool
+    new_classes: tuple[str, ...]
 
 
 class NewCorrections(msgspec.Struct, frozen=True, kw_only=True):
     """Corrections of one frame, in order; docs/dashboard.md tells what they mean.
 
-    savings: as the frame's labels told it, so that nobody corrects what he has not seen.
+    savings: as the frame's labels told it, so that nobody corrects what he has not seen. new_classes: more classes,
+    beside the model's and those that the labels tell.
     """
 
     run: Identifier
@@ -58,6 +67,7 @@ class NewCorrections(msgspec.Struct, frozen=True, kw_only=True):
     corrections: Annotated[tuple[Correction, ...], msgspec.Meta(max_length=MOST_CORRECTIONS)]
     checked: bool
     remark: Annotated[str, msgspec.Meta(max_length=LONGEST_REMARK)] = ""
+    new_classes: Annotated[tuple[ClassWord, ...], msgspec.Meta(max_length=MOST_NEW_CLASSES)] = ()
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +148,7 @@ def labels_of(camera_id: str, held: HeldFrame) -> FrameLabels:
         cells=held.cells(),
         savings=len(held.saved),
         checked=held.checked,
+        new_classes=held.new_classes,
     )
 
 
@@ -176,6 +187,6 @@ def _save(dashboard: Dashboard, camera_id: str, told: NewCorrections) -> Saving:
     if len(held.saved) != told.savings:
         raise HTTPException(409, "somebody else corrected this frame meanwhile; ask for its labels anew")
     try:
-        return dashboard.corrections.save(held, told.corrections, told.checked, told.remark)
+        return dashboard.corrections.save(held, told.corrections, told.checked, told.remark, told.new_classes)
     except CorrectionError as error:
         raise HTTPException(409, str(error)) from error

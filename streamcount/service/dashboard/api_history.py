@@ -263,7 +263,7 @@ def table(told: Told, form: str, name: str) -> Response:
 def _known(dashboard: Dashboard, camera_id: str) -> tuple[int | None, int | None]:
     """From when to when the camera is known. Raises HTTPException 404 where nobody has heard of it."""
     extent = _asked(lambda: dashboard.history.extent_ns(camera_id))
-    if extent is None and dashboard.model.look(camera_id, lambda one: True) is None:
+    if extent is None and dashboard.model.look_any(camera_id, lambda one: True) is None:
         raise HTTPException(404, f"there is no camera {camera_id}")
     return extent or (None, None)
 

@@ -27,31 +27,39 @@ from streamcount.types.corrections import (
     LabelledCell,
     Saving,
     labelled,
+    new_classes_of,
 )
 from streamcount.wire import decode_detections, decode_image
 
 HELD_FRAMES = 32
 HELD_BYTES = 64 * 2**20
+MOST_NEW_CLASSES = 50
 OFF = "this page keeps no corrections: start it with streamcount dashboard --corrections FOLDER"
 
 
 @dataclass(frozen=True)
 class HeldFrame:
-    """A frame that is looked at: its picture, what was found in it, and what was saved about it until then."""
+    """A frame that is looked at: its picture, what was found in it, and what was saved about it until then.
+
+    new_classes: those beside the model's that were saved of any frame of a model with its classes.
+    """
 
     picture: Picture
     facts: FrameFacts
     saved: tuple[Saving, ...] = ()
+    new_classes: tuple[str, ...] = ()
 
     @property
     def checked(self) -> bool:
         """Whether the last saving said that all else in the frame is right."""
         return bool(self.saved) and self.saved[-1].checked
 
-    def cells(self, said: Sequence[Correction] = ()) -> tuple[LabelledCell, ...]:
-        """The cells as saved, and after what is said now. Raises CorrectionError."""
+    def cells(
+        self, said: Sequence[Correction] = (), new_classes: Sequence[str] = ()
+    ) -> tuple[LabelledCell, ...]:
+        """The cells as saved, and after what is said now, with more classes. Raises CorrectionError."""
         before = [one for saving in self.saved for one in saving.corrections]
-        return labelled(self.facts, [*before, *said])
+        return labelled(self.facts, [*before, *said], (*self.new_classes, *new_classes))
 
 
 class NoSuchFrameError(CorrectionError):
@@ -70,6 +78,8 @@ class Corrections:
         self._max_pixels = max_pixels
         self._lock = threading.RLock()
         self._held: OrderedDict[tuple[str, str, int], HeldFrame] = OrderedDict()
+        # By the model's classes; read from the folder once, which may hold thousands of savings.
+        self._new_classes: dict[tuple[str, ...], tuple[str, ...]] | None = None
 
     @property
     def enabled(self) -> bool:
@@ -108,10 +118,16 @@ class Corrections:
         return None if held is None else held.picture
 
     def save(
-        self, held: HeldFrame, corrections: tuple[Correction, ...], checked: bool, remark: str = ""
+        self,
+        held: HeldFrame,
+        corrections: tuple[Correction, ...],
+        checked: bool,
+        remark: str = "",
+        new_classes: Sequence[str] = (),
     ) -> Saving:
         """Keeps corrections of a held frame, as it was when it was held; what it gives is on the disk.
 
+        new_classes: beside the model's and those that were saved before; the frame was looked at for all of them.
         Raises CorrectionError where one does not fit the frame, or where the frame was corrected in between.
         """
         folder = self._kept_in()
@@ -122,7 +138,12 @@ class Corrections:
         with self._lock:
             if len(folder.of_frame(held.facts.frame_sha256)) != len(held.saved):
                 raise CorrectionError("somebody else corrected this frame meanwhile; look at it anew")
-            held.cells(corrections)
+            held.cells(corrections, new_classes)
+            model = held.facts.model.class_names
+            known = dict.fromkeys((*held.new_classes, *new_classes))
+            known = {name: None for name in known if name not in model}
+            if len(known) > MOST_NEW_CLASSES:
+                raise CorrectionError(f"at most {MOST_NEW_CLASSES} classes are kept beside the model's")
             saving = Saving(
                 frame=held.facts,
                 number=len(held.saved) + 1,
@@ -130,8 +151,10 @@ class Corrections:
                 corrections=corrections,
                 checked=checked,
                 remark=remark,
+                new_classes=tuple(known),
             )
             folder.keep(saving, held.picture.data)
+            self._known_new(folder)[model] = saving.new_classes
         return saving
 
     def newest(self, most: int) -> tuple[Saving, ...]:
@@ -147,9 +170,20 @@ class Corrections:
         """The held frame as its savings leave it now."""
         held = self._held.pop(key)
         saved = folder.of_frame(held.facts.frame_sha256)
-        held = HeldFrame(held.picture, saved[0].frame if saved else held.facts, saved)
+        facts = saved[0].frame if saved else held.facts
+        new = self._known_new(folder).get(facts.model.class_names, ())
+        held = HeldFrame(held.picture, facts, saved, tuple(dict.fromkeys((*new, *new_classes_of(saved)))))
         self._held[key] = held
         return held
+
+    def _known_new(self, folder: CorrectionsFolder) -> dict[tuple[str, ...], tuple[str, ...]]:
+        if self._new_classes is None:
+            self._new_classes = {}
+            for savings in folder.frames():
+                model = savings[0].frame.model.class_names
+                found = (*self._new_classes.get(model, ()), *new_classes_of(savings))
+                self._new_classes[model] = tuple(dict.fromkeys(found))
+        return self._new_classes
 
     def _too_many(self) -> bool:
         total = sum(len(held.picture.data) for held in self._held.values())

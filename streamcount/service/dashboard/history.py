@@ -135,7 +135,8 @@ class History:
         return [decode_event(str(row[0]).encode()) for row in rows]
 
     def _look(self, camera_id: str, what: Callable[[CameraLive], T]) -> T | None:
-        return self._model.look(camera_id, what)
+        # Groups have figures and alerts over time, as cameras do.
+        return self._model.look_any(camera_id, what)
 
     def _holds(self, first_ns: int | None, span: Span) -> bool:
         return self._database is None or (first_ns is not None and first_ns <= span.from_ns + NEAR_NS)

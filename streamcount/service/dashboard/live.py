@@ -7,19 +7,20 @@ for no poll, and nothing queues up behind a slow browser, for it asks again only
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, WebSocket
-from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
 from streamcount.errors import FrameError
 from streamcount.service.dashboard.api import NAME, Dashboard, shown_cells
 from streamcount.service.dashboard.camera import Picture
 from streamcount.service.dashboard.cells import Cells
+from streamcount.service.dashboard.model import NAMELESS
 
 LOOK_EVERY_S = 0.01
 # Which picture is to be shown can change though nothing was heard: cells are not waited for without end.
@@ -27,13 +28,15 @@ LOOK_ANYWAY_S = 1.0
 MOST_VIEWS = 512
 UNREADABLE = 1007
 WORDS_BYTES = 4
+# What has no name has a tile as well, though never a picture.
+CAMERA = rf"{NAME}|^{re.escape(NAMELESS)}$"
 
 
 class Want(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a view in a browser wants: the picture after `known` (RUN/SEQUENCE), about `width` pixels wide."""
 
     view: Annotated[int, msgspec.Meta(ge=0, le=2**31)]
-    camera: Annotated[str, msgspec.Meta(pattern=NAME)]
+    camera: Annotated[str, msgspec.Meta(pattern=CAMERA)]
     width: Annotated[int, msgspec.Meta(ge=16, le=4096)]
     known: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
@@ -108,8 +111,9 @@ class _Viewer:
             now_s = time.monotonic()
             if self._asked or self._dashboard.model.version != version or now_s - looked_s > LOOK_ANYWAY_S:
                 version, looked_s, self._asked = self._dashboard.model.version, now_s, False
+                making = self._dashboard.making
                 due = [
-                    asyncio.ensure_future(run_in_threadpool(self._message, want, shown))
+                    asyncio.get_running_loop().run_in_executor(making, self._message, want, shown)
                     for want, shown in self._due()
                 ]
                 for made in asyncio.as_completed(due):

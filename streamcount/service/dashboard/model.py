@@ -23,6 +23,7 @@ from streamcount.service.dashboard.camera import (
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.watch_view import WatchState
 from streamcount.types import GROUP_RUN, AlertRaised, AnyEvent
+from streamcount.types.frame import IDENTIFIER
 from streamcount.wire import decode_event
 from streamcount.wire.cloudevents import (
     FRAMES_MISSING_TYPE,
@@ -35,6 +36,8 @@ from streamcount.wire.cloudevents import (
 from streamcount.wire.deadletters import PREFIX, REASON
 
 MOST_CAMERAS = 512
+# Dead letters whose key names no camera are shown under this.
+NAMELESS = "?"
 KEPT_MESSAGES = 2000
 
 T = TypeVar("T")
@@ -68,6 +71,8 @@ class LiveModel:
         self._lock = threading.RLock()
         self._watch = WatchState()
         self._cameras: dict[str, CameraLive] = {}
+        # Of a group there are windows and alerts only.
+        self._groups: dict[str, CameraLive] = {}
         self._messages: deque[tuple[int, AnyEvent]] = deque(maxlen=KEPT_MESSAGES)
         self._number = 0
         self.unreadable = 0
@@ -79,6 +84,29 @@ class LiveModel:
         """The cameras by name, held still for as long as the block lasts: make it short, and keep nothing of it."""
         with self._lock:
             yield dict(sorted(self._cameras.items()))
+
+    @contextmanager
+    def reading_all(self) -> Iterator[dict[str, CameraLive]]:
+        """As `reading`, with the groups behind the cameras."""
+        with self._lock:
+            yield dict([*sorted(self._cameras.items()), *sorted(self._groups.items())])
+
+    def group_names(self) -> list[str]:
+        """The groups that something was told of."""
+        with self._lock:
+            return list(self._groups)
+
+    def look_group(self, group: str, what: Callable[[CameraLive], T]) -> T | None:
+        """What a function makes of one group of cameras; None where nothing was told of it."""
+        with self._lock:
+            found = self._groups.get(group)
+            return None if found is None else what(found)
+
+    def look_any(self, name: str, what: Callable[[CameraLive], T]) -> T | None:
+        """What a function makes of a camera, or else of a group of that name."""
+        with self._lock:
+            found = self._cameras.get(name) or self._groups.get(name)
+            return None if found is None else what(found)
 
     def look(self, camera_id: str, what: Callable[[CameraLive], T]) -> T | None:
         """What a function makes of one camera; None where there is no such camera."""
@@ -117,12 +145,15 @@ class LiveModel:
     def _camera(self, camera_id: str) -> CameraLive:
         camera = self._cameras.get(camera_id)
         if camera is None:
-            # Cameras are few; names without end are a fault of a producer, and must not fill the memory.
-            if len(self._cameras) >= MOST_CAMERAS:
-                raise FrameError("bad-record", f"more than {MOST_CAMERAS} cameras")
-            camera = self._cameras[camera_id] = CameraLive(camera_id)
+            camera = self._cameras[camera_id] = _made(camera_id, self._cameras)
             self._watch.cameras[camera_id] = camera.view
         return camera
+
+    def _group(self, name: str) -> CameraLive:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = _made(name, self._groups)
+        return group
 
     def _frame(self, record: Taken, now_s: float) -> None:
         headers = header_map(record.headers)
@@ -157,7 +188,9 @@ class LiveModel:
 
     def _dead_letter(self, record: Taken, now_s: float) -> None:
         # Its key and headers may be what was wrong with it.
-        camera_id = (record.key or b"?").decode("utf-8", "replace")
+        camera_id = (record.key or b"").decode("utf-8", "replace")
+        if not IDENTIFIER.fullmatch(camera_id):
+            camera_id = NAMELESS
         try:
             headers = header_map(record.headers)
         except FrameError:
@@ -179,19 +212,30 @@ class LiveModel:
 
     def _event(self, record: Taken, now_s: float, now_ns: int) -> None:
         event = decode_event(record.value or b"")
-        if event.run_id == GROUP_RUN:
-            # A group is no camera, and has no frames that could be shown or missed.
-            return
-        camera = self._camera(event.camera_id)
+        # A group is no camera, and has no frames that could be shown or missed.
+        of_group = event.run_id == GROUP_RUN
+        camera = self._group(event.camera_id) if of_group else self._camera(event.camera_id)
         if not camera.add_event(event, now_s):
             return
         if isinstance(event, AlertRaised):
             place = Place(record.partition, record.captured_at_ms or event.decided_at_ns // 10**6)
             newest(camera.alert_places, event.event_id, place, KEPT_ALERTS)
-        if record.live:
+        if of_group:
+            pass
+        elif record.live:
             self._watch.apply(event, record.captured_at_ms, now_s, now_ns)
         else:
             self._watch.apply(event, None, now_s, 0)
         if record.topic in ("events", "alerts"):
             self._number += 1
             self._messages.append((self._number, event))
+
+
+def _made(name: str, known: dict[str, CameraLive]) -> CameraLive:
+    """A new camera or group. Raises FrameError ("bad-record")."""
+    if name != NAMELESS and not IDENTIFIER.fullmatch(name):
+        raise FrameError("bad-record", "the key is no camera's name")
+    # Cameras are few; names without end are a fault of a producer, and must not fill the memory.
+    if len(known) >= MOST_CAMERAS:
+        raise FrameError("bad-record", f"more than {MOST_CAMERAS} cameras")
+    return CameraLive(name)

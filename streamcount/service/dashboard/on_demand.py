@@ -76,8 +76,7 @@ class OnDemand:
         their value in seconds before.
         """
         name = (alert.camera_id, alert.run_id, alert.sequence)
-        by_clock = alert.figure in (SILENCE, LATENCY)
-        back_ms = CLOCK_SLACK_MS + int((alert.value or 0) * 1000) if by_clock else 0
+        back_ms = clock_back_ms(alert)
         with self._found() as finder:
             found = finder.find(place.partition, place.time_ms, name)
             if found is None and back_ms:
@@ -142,3 +141,9 @@ class OnDemand:
             bootstrap_timeout_ms=int(CONNECT_S * 1000),
             metrics_enabled=False,
         )
+
+
+def clock_back_ms(alert: AlertRaised) -> int:
+    """How long before its own time the frame of an alert may lie: 0 for those that do not go by the clock."""
+    by_clock = alert.figure in (SILENCE, LATENCY)
+    return CLOCK_SLACK_MS + int((alert.value or 0) * 1000) if by_clock else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from streamcount.config import Settings, parse_settings
-from streamcount.config.edit import Change, edited, save_text, shown_diff, text_of
+from streamcount.config.edit import Change, Value, edited, save_text, shown_diff, text_of
 from streamcount.config.load import DEFAULT_FILE
 from streamcount.errors import ConfigurationError
 from streamcount.events.places import LineConfig, ZoneConfig
@@ -18,6 +18,7 @@ from streamcount.types import IDENTIFIER
 
 Point: TypeAlias = tuple[float, float]
 PlaceKind: TypeAlias = Literal["zones", "lines"]
+HysteresisUnit: TypeAlias = Literal["diameters", "px"]
 
 NAME_RULE = "a name has up to 64 letters, digits, '.', '_' or '-', and begins with a letter or digit"
 NOT_ALLOWED = (
@@ -78,28 +79,72 @@ class SetupDraft:
         self._steps, self._after = steps, text
 
 
+@dataclass(frozen=True)
+class PlaceOptions:
+    """What is said of a zone or line beside its points; None: as it is, or as usual.
+
+    classes: only cells of these are told of, () for all. hysteresis: how far beyond the border a cell must be, as it
+    was typed, "" for the usual; in `hysteresis_in`. in_um: whether the points are written in µm, and so stay where
+    they are when the pixel size changes.
+    """
+
+    classes: tuple[str, ...] | None = None
+    hysteresis: str | None = None
+    hysteresis_in: HysteresisUnit = "diameters"
+    in_um: bool = False
+
+
 def place_step(
-    settings: Settings, camera_id: str, kind: PlaceKind, name: str, points_px: Sequence[Point]
+    settings: Settings,
+    camera_id: str,
+    kind: PlaceKind,
+    name: str,
+    points_px: Sequence[Point],
+    options: PlaceOptions = PlaceOptions(),
 ) -> Step:
     """A zone or line as it was drawn, (y, x) in pixels; one of this name gets these points and keeps all else.
 
-    Raises ConfigurationError for a name that is none.
+    Raises ConfigurationError for a name that is none, a hysteresis that is no number, points in µm without a scale.
     """
     if not IDENTIFIER.fullmatch(name):
         raise ConfigurationError(f"{name!r}: {NAME_RULE}")
     camera = settings.cameras[camera_id]
     there = (camera.zones if kind == "zones" else camera.lines).get(name)
     path = ("cameras", camera_id, kind, name)
-    points = [[_plain(y), _plain(x)] for y, x in points_px]
-    changes = [Change((*path, "points_px"), points)]
-    if there is not None and there.points_um is not None:
-        changes.append(Change((*path, "points_um"), None))
+    if options.in_um and camera.pixel_size_um is None:
+        raise ConfigurationError(f"points in µm need the scale of {camera_id}: draw a known length first")
+    scale = (camera.pixel_size_um or 1.0) if options.in_um else 1.0
+    points = [[_plain(y * scale), _plain(x * scale)] for y, x in points_px]
+    named, other = ("points_um", "points_px") if options.in_um else ("points_px", "points_um")
+    changes = [Change((*path, named), points)]
+    wanted: dict[str, Value | None] = {other: None}
+    if options.classes is not None:
+        wanted["classes"] = list(options.classes) or None
+    if options.hysteresis is not None:
+        wanted["hysteresis_px"] = wanted["hysteresis_diameters"] = None
+        if options.hysteresis.strip():
+            wanted[f"hysteresis_{options.hysteresis_in}"] = _number(options.hysteresis)
+    said = set() if there is None else there.model_fields_set
+    changes += [
+        Change((*path, key), value) for key, value in wanted.items() if value is not None or key in said
+    ]
     return Step(f"{kind[:-1]} {name} of {camera_id}", tuple(changes))
 
 
 def removal_step(camera_id: str, kind: PlaceKind, name: str) -> Step:
     """Takes out a zone or line."""
     return Step(f"no {kind[:-1]} {name} of {camera_id}", (Change(("cameras", camera_id, kind, name), None),))
+
+
+def camera_removal_step(settings: Settings, camera_id: str) -> Step:
+    """Takes out a camera, out of its groups as well; a group of which it was the last goes with it."""
+    changes = [Change(("cameras", camera_id), None)]
+    for name, group in settings.groups.items():
+        if camera_id in group.cameras:
+            left: list[Value] = [one for one in group.cameras if one != camera_id]
+            path = ("groups", name, "cameras") if left else ("groups", name)
+            changes.append(Change(path, left or None))
+    return Step(f"no camera {camera_id}", tuple(changes))
 
 
 def scale_step(camera_id: str, points_px: Sequence[Point], length_um: str) -> Step:
@@ -136,4 +181,13 @@ def places_px(settings: Settings, camera_id: str) -> list[tuple[PlaceKind, str, 
 
 
 def _plain(value: float) -> int | float:
+    # Products of µm have long tails, and a hundredth of either unit is more than one can draw.
+    value = round(value, 2)
     return int(value) if value == int(value) else value
+
+
+def _number(text: str) -> float:
+    try:
+        return _plain(float(text.replace(",", ".")))
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(f"{text!r} is no number: give how far beyond the border") from error

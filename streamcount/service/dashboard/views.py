@@ -84,7 +84,7 @@ def summary(camera: CameraLive, now_s: float, now_ns: int) -> CameraSummary:
         quality=camera.quality,
         quality_why=camera.quality_why,
         alerts=tuple(sorted(alerts)),
-        severity=_worst([alert.severity for alert in alerts.values()]),
+        severity=worst([alert.severity for alert in alerts.values()]),
         account=_account_view(account),
         difference_lasts=difference_lasts(camera, account, now_s),
         dead_letters=camera.dead_letters_seen,
@@ -133,9 +133,12 @@ def clocks() -> tuple[float, int]:
 
 
 def _account_view(account: Account | None) -> AccountView | None:
-    return None if account is None else msgspec.convert(account, AccountView, from_attributes=True)
+    if account is None:
+        return None
+    return AccountView(**{name: getattr(account, name) for name in AccountView.__struct_fields__})
 
 
-def _worst(severities: list[str]) -> str:
+def worst(severities: list[str]) -> str:
+    """The worst of alerts' severities, "" for none."""
     order = ("critical", "warning", "info")
     return next((one for one in order if one in severities), "")

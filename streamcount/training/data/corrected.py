@@ -15,7 +15,7 @@ from streamcount.errors import CorrectionError, TrainingError
 from streamcount.sinks.corrections import CorrectionsFolder
 from streamcount.training.data.sheet import write_picture
 from streamcount.training.data.write import require_new, write_class_names, yolo_lines
-from streamcount.types.corrections import LabelledCell, Saving, labelled_by
+from streamcount.types.corrections import LabelledCell, Saving, labelled_by, new_classes_of
 from streamcount.wire import decode_image
 
 COLUMNS = (
@@ -34,7 +34,9 @@ class CorrectedChoice:
 
 @dataclass(frozen=True)
 class CorrectedSet:
-    """What was written. unchecked: frames left out, since nobody said that all else in them is right."""
+    """What was written. unchecked: frames left out, since nobody said that all else in them is right, or since they
+    were not looked at for a class that others have.
+    """
 
     frames: int
     cells: int
@@ -61,7 +63,17 @@ def write_corrected(folder: Path, output: Path, choice: CorrectedChoice | None =
             f"{folder}: of {len(chosen)} corrected frames that were chosen none is wholly checked; tick `Every other "
             "cell of this frame is right` on the page once it is so."
         )
-    class_names = _common_classes(checked)
+    new = new_classes_of([saving for savings in checked for saving in savings])
+    class_names = (*_common_classes(checked), *sorted(new))
+    # Where a class was named later, its cells have another one's name in frames from before.
+    checked = [
+        one for one in checked if {*one[-1].frame.model.class_names, *one[-1].new_classes} >= {*class_names}
+    ]
+    if not checked:
+        raise TrainingError(
+            f"{folder}: no frame was looked at for all of {', '.join(class_names)}; save one again on the page, once "
+            "it is right with all of them."
+        )
     # Before anything is written: half a set would be in the way of the next try.
     for savings in checked:
         _bytes_of(kept, savings[0])

@@ -14,6 +14,7 @@ pytest.importorskip("fastapi", reason="needs the extra dashboard")
 from starlette.testclient import TestClient
 
 from streamcount.config import Settings, parse_settings
+from streamcount.service.dashboard.alerting import cells_of_alert, find_alert
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
@@ -22,7 +23,8 @@ from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.service.dashboard.trial import MOST_POINTS, try_rule
 from streamcount.sinks.store.sqlite import SqliteConfig
 from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
-from streamcount.wire import encode_event
+from streamcount.wire import encode_event, encode_tracks
+from tests.unit.service.test_dashboard_model import tracks
 
 URL = "http://127.0.0.1:8765"
 TOKEN = "a-token-that-is-long-enough"
@@ -155,6 +157,36 @@ def test_pictures_of_what_is_nowhere_are_refused_with_the_reason(client: TestCli
     answer = client.get("/api/v1/alerts/picture", params={"alert": RAISED.event_id})
     assert (answer.status_code, answer.json()["detail"]) == (503, "there is no Kafka here")
     assert client.get("/api/v1/dead-letters/0/0/picture").status_code == 503
+
+
+def test_the_cells_of_an_alerts_frame_are_told_and_drawn_as_on_the_wall() -> None:
+    pytest.importorskip("nicegui", reason="needs the extra dashboard")
+    from streamcount.service.dashboard.page.alert import outlines_svg
+
+    model = filled(RAISED)
+    record = encode_tracks(tracks(RAISED.sequence), ("red", "white"))
+    model.take(Taken("tracks", 2, 0, b"scope-1", record, [], NOW_NS // 10**6), time.monotonic(), NOW_NS)
+    dashboard = Dashboard(Settings(), Away(Settings(), model), model)
+    with TestClient(make_api(dashboard), base_url=URL) as client:
+        told = client.get("/api/v1/alerts/cells", params={"alert": RAISED.event_id}).json()
+    assert (told["run"], told["sequence"], told["cells"]["ids"]) == ("a", 7, [1, 2])
+    assert told["cells"]["boxes_px"][0] == [1.0, 2.0, 11.0, 22.3]
+    known = find_alert(dashboard, RAISED.event_id)
+    assert known is not None
+    cells = cells_of_alert(dashboard, known)
+    assert cells is not None
+    assert cells.cells is not None
+    svg = outlines_svg(cells.cells, {"red": ("#56b4e9", 0), "white": ("#e69f00", 1)})
+    assert svg.startswith('<svg viewBox="0 0 64 48"')
+    assert svg.count('stroke="#56b4e9"') == 2
+    assert 'cy="6" rx="10.15"' in svg
+
+
+def test_cells_of_an_alert_that_are_kafkas_are_asked_of_it_and_those_of_nobody_refused(
+    client: TestClient,
+) -> None:
+    assert client.get("/api/v1/alerts/cells", params={"alert": RAISED.event_id}).status_code == 503
+    assert client.get("/api/v1/alerts/cells", params={"alert": "nobody/a/1/x"}).status_code == 404
 
 
 def store_of(tmp_path: Path, windows: list[WindowClosed]) -> Settings:

@@ -8,7 +8,6 @@ pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
 from streamcount.service.dashboard.history import FIGURES, Told
 from streamcount.service.dashboard.lives import Family, Member
-from streamcount.service.dashboard.page.camera import headlines_html
 from streamcount.service.dashboard.page.cell import family_html
 from streamcount.service.dashboard.page.charts import (
     band,
@@ -18,6 +17,12 @@ from streamcount.service.dashboard.page.charts import (
     line,
     moment_line,
     title,
+)
+from streamcount.service.dashboard.page.windows import (
+    headlines_html,
+    last_over,
+    past_headlines_html,
+    past_rows,
 )
 from streamcount.sinks.store.questions import Answer
 from streamcount.types import Figure, WindowClosed
@@ -86,6 +91,35 @@ def test_headlines_say_what_is_not_measured() -> None:
     assert "not over yet" in html
     assert html.count("not measured") == 3
     assert "No window" in headlines_html(None)
+
+
+def test_of_the_past_the_last_windows_that_were_over_are_told() -> None:
+    s = 10**9
+
+    def row(name: str, start: int, end: int, value: float, **more: object) -> dict[str, object]:
+        told = {
+            "window_name": name,
+            "window_start_ns": start * s,
+            "window_end_ns": end * s,
+            "name": "viability",
+        }
+        usual = {"zone": "", "class_name": "", "low": 0.5, "high": None, "unit": "", "reasons": ""}
+        return {**told, **usual, "value": value, "final": 1, "complete": 1, **more}
+
+    rows = [
+        row("minute", 0, 60, 0.81), row("minute", 60, 120, 0.82, complete=0, reasons="run-ended,late-frames"),
+        row("minute", 120, 180, 0.83), row("hour", 0, 3600, 0.84), row("ten", 90, 100, 0.85, final=0),
+        row("minute", 60, 120, 0.1, zone="well", low=0.05, high=0.2),
+    ]  # fmt: skip
+    over = last_over(rows, 150 * s)
+    assert [(one["window_name"], one["value"]) for one in over] == [("minute", 0.82), ("minute", 0.1)]
+    shown = past_rows(over)
+    assert [row[0] for row in shown] == ["minute (run-ended, late-frames)", "minute"]
+    assert shown[1][3:] == ["well", "0.1", "0.05 – 0.2", ""]
+    html = past_headlines_html(over)
+    assert ">0.82<" in html
+    assert ">0.1<" not in html
+    assert "over by then" in past_headlines_html(last_over(rows, 30 * s))
 
 
 def test_a_family_is_told_as_a_table_beside_its_tree() -> None:

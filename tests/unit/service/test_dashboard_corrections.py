@@ -125,6 +125,29 @@ def test_the_same_picture_in_another_run_goes_on_from_what_was_said_of_it(
     assert [cell["cell"] for cell in again["cells"]] == [1]
 
 
+def test_a_new_class_is_kept_and_offered_for_other_frames_of_the_model(
+    client: TestClient, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    labels = client.get(f"{PATH}/labels").json()
+    assert labels["new_classes"] == []
+    blast = {"kind": "relabel", "cell": 0, "class_name": "blast"}
+    said = {**body(labels, blast), "new_classes": ["blast", "red"]}
+    assert client.post(f"{PATH}/corrections", json=said).status_code == 201
+    again = client.get(f"{PATH}/labels").json()
+    assert (again["new_classes"], again["cells"][0]["class_name"]) == (["blast"], "blast")
+    take(dashboard.model, 4)
+    other = client.get(f"{PATH}/labels").json()
+    assert (other["sequence"], other["new_classes"]) == (4, ["blast"])
+    # It is known by now, and need not be named again.
+    assert client.post(f"{PATH}/corrections", json=body(other, blast)).status_code == 201
+    take(dashboard.model, 5, ("young", "old"))
+    assert client.get(f"{PATH}/labels").json()["new_classes"] == []
+    # A server that is started anew reads it from the folder.
+    later = Dashboard(Settings(), dashboard.feed, dashboard.model, Writing(corrections=tmp_path / "kept"))
+    with TestClient(make_api(later), base_url=URL) as anew:
+        assert anew.get(f"{PATH}/labels?run=a&sequence=4").json()["new_classes"] == ["blast"]
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -140,6 +163,8 @@ def test_the_same_picture_in_another_run_goes_on_from_what_was_said_of_it(
         ({"checked": "yes"}, 422),
         ({"run": "../a"}, 422),
         ({"remark": "x" * 501}, 422),
+        ({"new_classes": [""]}, 422),
+        ({"new_classes": [f"class {i}" for i in range(51)]}, 422),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +21,7 @@ from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
 from streamcount.service.dashboard.live import UNREADABLE, WORDS_BYTES, add_live
-from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.service.dashboard.model import NAMELESS, LiveModel, Taken
 from streamcount.types import FrameMetadata
 from streamcount.wire import encode_image
 from streamcount.wire.cloudevents import frame_headers
@@ -49,6 +51,7 @@ def socket(model: LiveModel) -> Iterator[Any]:
     add_live(api, dashboard)
     with TestClient(Guard(api)) as client, client.websocket_connect("/api/v1/live", headers=HOST) as opened:
         yield opened
+    dashboard.close()
 
 
 def want(view: int = 1, camera: str = "scope-1", known: str = "") -> str:
@@ -76,6 +79,23 @@ def test_each_view_gets_the_newest_picture_once_there_is_one_that_it_does_not_kn
     answers = [told(socket.receive_bytes())[0] for _ in range(2)]
     assert {one["view"] for one in answers} == {3, 4}
     assert {one["shown"]["sequence"] for one in answers} <= {1, 2}
+
+
+def test_pictures_are_made_by_a_thread_a_core_however_many_are_wanted(model: LiveModel, socket: Any) -> None:
+    for view in range(64):
+        socket.send_text(want(view=view))
+    add_frame(model, 0)
+    assert {told(socket.receive_bytes())[0]["view"] for _ in range(64)} == set(range(64))
+    making = [one for one in threading.enumerate() if one.name.startswith("pictures")]
+    assert 1 <= len(making) <= (os.cpu_count() or 1)
+
+
+def test_what_has_no_name_has_no_picture_and_disturbs_no_other(model: LiveModel, socket: Any) -> None:
+    """Dead letters without a key have a tile as well, which asks as all do."""
+    socket.send_text(want(view=1, camera=NAMELESS))
+    socket.send_text(want(view=2))
+    add_frame(model, 0)
+    assert told(socket.receive_bytes())[0]["view"] == 2
 
 
 def test_a_frame_that_is_no_picture_is_told_as_that(model: LiveModel, socket: Any) -> None:

@@ -15,7 +15,7 @@ from streamcount.config.settings import TopicName
 from streamcount.service.dashboard.accounting import MOST_PIECES, Ranges, RunFrames
 from streamcount.service.dashboard.camera import CELLS_WAIT_S, KEPT_PICTURE_BYTES, CameraLive
 from streamcount.service.dashboard.cells import cells_view, model_of, peek
-from streamcount.service.dashboard.model import MOST_CAMERAS, LiveModel, Taken
+from streamcount.service.dashboard.model import MOST_CAMERAS, NAMELESS, LiveModel, Taken
 from streamcount.types import (
     GROUP_RUN,
     AlertCleared,
@@ -299,6 +299,20 @@ def test_dead_letters_are_noted_with_their_reason() -> None:
     assert model.look("?", lambda camera: camera.dead_letters[0].reason) == "bad-headers"
 
 
+@pytest.mark.parametrize("key", [b'x" onclick="alert(1)', b"a/b", b"\xff", b"", b"y" * 65])
+def test_a_key_that_is_no_name_makes_no_camera_of_its_own(key: bytes) -> None:
+    model = LiveModel()
+    model.take(Taken("dead-letters", 0, 0, key, b"?", [], 5), 0.0, NOW_NS)
+    event = AlertRaised(
+        camera_id=key.decode("latin-1"), run_id="a", sequence=0, happened_at_ns=0, decided_at_ns=0,
+        rule="crowded", reason="cells 48 > 40", severity="critical",
+    )  # fmt: skip
+    model.take(record("alerts", encode_event(event)), 0.0, NOW_NS)
+    with model.reading() as cameras:
+        assert list(cameras) == [NAMELESS]
+    assert model.unreadable == 1
+
+
 def test_names_without_end_do_not_fill_the_memory() -> None:
     model = LiveModel()
     for number in range(MOST_CAMERAS + 5):
@@ -363,4 +377,11 @@ def test_a_group_is_no_camera() -> None:
     model.take(record("alerts", encode_event(raised), b"plate"), 0.0, NOW_NS)
     with model.reading() as cameras:
         assert cameras == {}
+    with model.reading_all() as known:
+        assert list(known) == ["plate"]
+    assert model.look("plate", lambda one: True) is None
+    assert model.look_group("plate", lambda one: (len(one.windows), list(one.active_alerts))) == (
+        1,
+        ["crowded"],
+    )
     assert model.unreadable == 0

@@ -24,7 +24,15 @@ from streamcount.service.dashboard.camera_form import (
     fields_of,
     kinds,
 )
-from streamcount.service.dashboard.setup import SetupDraft, place_step, places_px, removal_step, scale_step
+from streamcount.service.dashboard.setup import (
+    PlaceOptions,
+    SetupDraft,
+    camera_removal_step,
+    place_step,
+    places_px,
+    removal_step,
+    scale_step,
+)
 from streamcount.service.dashboard.writing import Writing
 
 TEXT = """\
@@ -113,6 +121,62 @@ def test_what_alerts_speak_of_is_not_taken_out(tmp_path: Path) -> None:
     draft = SetupDraft(Writing(settings_file=path))
     with pytest.raises(ConfigurationError, match="well"):
         draft.add(removal_step("scope-1", "zones", "well"))
+
+
+def test_classes_hysteresis_and_micrometres_of_a_zone_are_said_changed_and_taken_back(
+    draft: SetupDraft,
+) -> None:
+    said = PlaceOptions(("red", "white"), "2,5", "px", in_um=True)
+    draft.add(place_step(draft.settings, "scope-1", "zones", "right", SQUARE, said))
+    zone = draft.settings.cameras["scope-1"].zones["right"]
+    assert (zone.classes, zone.hysteresis_px, zone.points_px) == (("red", "white"), 2.5, None)
+    assert zone.points_um == ((2.5, 2.5), (2.5, 25.25), (20, 25), (20, 2.5))
+    assert ("zones", "right", tuple(SQUARE)) in places_px(draft.settings, "scope-1")
+    draft.add(
+        place_step(
+            draft.settings, "scope-1", "zones", "right", SQUARE, PlaceOptions(None, "0.5", "diameters")
+        )
+    )
+    zone = draft.settings.cameras["scope-1"].zones["right"]
+    assert (zone.classes, zone.hysteresis_px, zone.hysteresis_diameters) == (("red", "white"), None, 0.5)
+    assert (zone.points_px, zone.points_um) == (tuple(SQUARE), None)
+    draft.add(place_step(draft.settings, "scope-1", "zones", "right", SQUARE, PlaceOptions((), "")))
+    zone = draft.settings.cameras["scope-1"].zones["right"]
+    assert (zone.classes, zone.hysteresis_diameters) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (PlaceOptions(hysteresis="far"), "no number"),
+        (PlaceOptions(hysteresis="-1"), "greater than or equal to 0"),
+        (PlaceOptions(in_um=True), "draw a known length first"),
+    ],
+)
+def test_what_cannot_be_said_of_a_zone_is_refused(
+    draft: SetupDraft, options: PlaceOptions, words: str
+) -> None:
+    draft.add(new_camera(draft.settings))
+    before = draft.diff()
+    with pytest.raises(ConfigurationError, match=words):
+        draft.add(place_step(draft.settings, "scope-2", "zones", "a", SQUARE, options))
+    assert draft.diff() == before
+
+
+def test_a_camera_is_taken_out_of_its_groups_too_and_the_last_takes_its_group_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "streamcount.toml"
+    groups = '[groups.plate]\ncameras = ["scope-1", "scope-2"]\n[groups.alone]\ncameras = ["scope-1"]\n'
+    path.write_text(TEXT + '[cameras.scope-2.source]\nkind = "simulated"\n' + groups)
+    draft = SetupDraft(Writing(settings_file=path, may_set_up=True))
+    draft.add(camera_removal_step(draft.settings, "scope-1"))
+    assert list(draft.settings.cameras) == ["scope-2"]
+    assert {name: one.cameras for name, one in draft.settings.groups.items()} == {"plate": ("scope-2",)}
+    draft.add(camera_removal_step(draft.settings, "scope-2"))
+    assert (draft.settings.cameras, draft.settings.groups) == ({}, {})
+    draft.undo()
+    draft.save()
+    assert set(load_settings(path, {}).cameras) == {"scope-2"}
+    assert "# ours" in path.read_text()
 
 
 @pytest.mark.parametrize("length", ["", "0", "-3", "ten", "inf", "nan"])

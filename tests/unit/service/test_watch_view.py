@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from streamcount.service.watch_groups import group_lines, groups_table
 from streamcount.service.watch_view import WatchState, as_line, as_table
-from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, CountsUpdated, FramesMissing
+from streamcount.types import (
+    GROUP_RUN,
+    AlertCleared,
+    AlertRaised,
+    CountsUpdated,
+    Figure,
+    FramesMissing,
+    WindowClosed,
+)
 
 NOW_NS = 1_800_000_000_000_000_000
 
@@ -90,7 +99,33 @@ def test_a_silent_camera_is_marked() -> None:
     assert "SILENT" not in as_line(view, 1.0, 4)
 
 
-def test_a_group_is_no_camera() -> None:
+def grouped(end_s: int, cells: float) -> WindowClosed:
+    figures = (Figure(name="cells", value=cells), Figure(name="cells", value=cells - 1, class_name="red"))
+    return WindowClosed(
+        **{**common(end_s, GROUP_RUN), "camera_id": "plate"}, window="minute", window_start_ns=0,
+        window_end_ns=end_s * 10**9, final=True, complete=False, reasons=("members-missing",), figures=figures,
+        members=("well-1",), members_missing=("well-2",),
+    )  # fmt: skip
+
+
+def test_a_group_is_no_camera_and_has_its_newest_window_and_its_alerts() -> None:
     state = WatchState()
-    state.apply(AlertRaised(**common(1, GROUP_RUN), rule="crowded", reason="cells 9 > 8"), None, 0.0, NOW_NS)
+    at = {**common(1, GROUP_RUN), "camera_id": "plate"}
+    for event in (
+        grouped(120, 9.0), grouped(60, 4.0), AlertRaised(**at, rule="crowded", reason="cells 9 > 8"),
+        WindowClosed(
+            **common(1), window="minute", window_start_ns=0, window_end_ns=1, final=True, complete=True
+        ),
+    ):  # fmt: skip
+        state.apply(event, None, 0.0, NOW_NS)
     assert state.cameras == {}
+    (group,) = state.groups.values()
+    (line,) = group_lines(group)
+    for told in ("group plate of 1 of 2 cameras", "cells 9 (red 8)", "without well-2", "ALERT crowded"):
+        assert told in line
+    console = Console(file=io.StringIO(), width=160)
+    console.print(groups_table([group]))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(told in shown for told in ("plate", "minute", "1 of 2 cameras", "red 8", "without", "crowded"))
+    state.apply(AlertCleared(**at, rule="crowded", raised_at_ns=0, reason="cells 7"), None, 0.0, NOW_NS)
+    assert "ALERT" not in group_lines(group)[0]

@@ -14,6 +14,7 @@ from streamcount.service.dashboard.page.alert import alert_page
 from streamcount.service.dashboard.page.alerts import alerts
 from streamcount.service.dashboard.page.camera import camera_page
 from streamcount.service.dashboard.page.correct import correct_page
+from streamcount.service.dashboard.page.group import group_page
 from streamcount.service.dashboard.page.health import health
 from streamcount.service.dashboard.page.letter import letter_page
 from streamcount.service.dashboard.page.parts import ICON
@@ -38,6 +39,10 @@ def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
     @ui.page("/camera/{camera_id}")
     def one_camera(camera_id: Annotated[str, Path(pattern=NAME)]) -> None:
         camera_page(dashboard, camera_id)
+
+    @ui.page("/group/{name}")
+    def one_group(name: Annotated[str, Path(pattern=NAME)]) -> None:
+        group_page(dashboard, name)
 
     @ui.page("/camera/{camera_id}/correct")
     async def correct_one(

@@ -15,14 +15,17 @@ from streamcount.service.dashboard.alerting import (
     LONGEST_REMARK,
     Known,
     acknowledge,
+    cells_of_alert,
     figures_at,
     find_alert,
     picture_of,
     rule_toml,
 )
 from streamcount.service.dashboard.api import Dashboard
+from streamcount.service.dashboard.cells import CellsView
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.parts import Link, number
+from streamcount.types import GROUP_RUN
 
 WIDTH_PX = 960
 WHO_COOKIE = "streamcount_who"
@@ -60,7 +63,8 @@ class AlertPage:
         raised = known.raised
         with ui.element("section").classes("panel"):
             ui.html("<h2>Picture of the moment</h2>", sanitize=False)
-            ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
+            if raised.run_id != GROUP_RUN:
+                ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
             self._picture = ui.html('<p class="soft">Looking for it in Kafka …</p>', sanitize=False)
             self._picture.props("aria-live=polite")
 
@@ -88,8 +92,9 @@ class AlertPage:
         state = (
             "active" if cleared is None else f"cleared {parts.clock(cleared.decided_at_ns)}: {cleared.reason}"
         )
+        kind = "group" if raised.run_id == GROUP_RUN else "camera"
         rows: list[list[object]] = [
-            ["camera", Link(raised.camera_id, f"/camera/{quote(raised.camera_id)}")],
+            [kind, Link(raised.camera_id, f"/{kind}/{quote(raised.camera_id)}")],
             ["rule", raised.rule],
             ["severity", raised.severity],
             ["why", raised.reason],
@@ -125,9 +130,28 @@ class AlertPage:
         except (FrameError, SourceError, BrokerError) as error:
             self._picture.set_content(f'<p class="soft">There is no picture: {escape(str(error))}.</p>')
             return
+        try:
+            found = await asyncio.to_thread(cells_of_alert, self._dashboard, known)
+        except BrokerError:
+            # They lie beside the picture, which was found: what is wrong is told on every page.
+            found = None
+        cells = None if found is None else found.cells
         words = f"Frame {known.raised.sequence} of {known.raised.camera_id}, at which the alert was raised"
-        source = f"data:image/jpeg;base64,{b64encode(data).decode()}"
-        self._picture.set_content(f'<img class="still" alt="{escape(words, quote=True)}" src="{source}">')
+        self._picture.set_content(self._still(known.raised.camera_id, data, words, cells))
+
+    def _still(self, camera_id: str, jpeg: bytes, words: str, cells: CellsView | None) -> str:
+        source = f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
+        if cells is None:
+            image = f'<img class="still" alt="{escape(words, quote=True)}" src="{source}">'
+            return f'{image}<p class="soft">Its cells are no longer kept in Kafka.</p>'
+        styles = parts.class_styles(self._dashboard.settings, camera_id, cells.class_names)
+        words = f"{words}, with its {len(cells.ids)} cells outlined"
+        counts = {name: sum(one == i for one in cells.class_ids) for i, name in enumerate(cells.class_names)}
+        return (
+            f'<div class="marked"><img class="still" alt="{escape(words, quote=True)}" src="{source}">'
+            f"{outlines_svg(cells, styles)}</div>"
+            f'<div class="classes"><b>{len(cells.ids)}</b> cells {parts.classes_html(counts, styles)}</div>'
+        )
 
     async def _acknowledge(self) -> None:
         who, remark = (self._who.value or "").strip(), (self._remark.value or "").strip()
@@ -148,6 +172,23 @@ class AlertPage:
             self._answer.set_text(f"It was not kept: {error}")
         finally:
             self._button.enable()
+
+
+def outlines_svg(cells: CellsView, styles: dict[str, tuple[str, int]]) -> str:
+    """The ellipses in the cells' boxes, to be laid over a picture of any size: classes as on the wall."""
+    drawn = []
+    for (y0, x0, y1, x1), class_id, confirmed in zip(
+        cells.boxes_px, cells.class_ids, cells.confirmed, strict=True
+    ):
+        color, dash = styles[cells.class_names[class_id]]
+        place = f'cx="{(x0 + x1) / 2:g}" cy="{(y0 + y1) / 2:g}" rx="{(x1 - x0) / 2:g}" ry="{(y1 - y0) / 2:g}"'
+        dashes = parts.DASHES[dash % len(parts.DASHES)]
+        drawn.append(
+            f'<ellipse class="under" {place}/><ellipse {place} stroke="{color}" stroke-dasharray="{dashes}" '
+            f'stroke-width="{2 if confirmed else 1}"/>'
+        )
+    box = f"0 0 {cells.width_px} {cells.height_px}"
+    return f'<svg viewBox="{box}" aria-hidden="true">{"".join(drawn)}</svg>'
 
 
 def alert_page(dashboard: Dashboard, alert_id: str) -> None:

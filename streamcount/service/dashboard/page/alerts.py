@@ -27,7 +27,7 @@ def alerts(dashboard: Dashboard) -> None:
         trial_panel(dashboard)
 
         def look() -> None:
-            with dashboard.model.reading() as cameras:
+            with dashboard.model.reading_all() as cameras:
                 active = [row for camera in cameras.values() for row in alert_rows(camera, "active")]
                 past = [row for camera in cameras.values() for row in alert_rows(camera, "past")]
             rows = [_alert(row) for row in active]

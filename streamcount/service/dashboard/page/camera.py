@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from html import escape
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nicegui import ui
 
@@ -15,17 +16,19 @@ from streamcount.service.dashboard.history import Span
 from streamcount.service.dashboard.moments import Moment, nothing
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.cell import CellPanel
-from streamcount.service.dashboard.page.charts import (
-    HEADLINES,
-    CountsChart,
-    FigureChart,
-    downloads,
-    title,
-)
+from streamcount.service.dashboard.page.charts import CountsChart, FigureChart, downloads
 from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.page.timebar import TimeBar
-from streamcount.service.dashboard.page.view import CameraView
-from streamcount.service.dashboard.page.wall import chips_html
+from streamcount.service.dashboard.page.view import CameraView, ask_early
+from streamcount.service.dashboard.page.windows import (
+    NONE_OVER,
+    WINDOWS,
+    headlines_html,
+    last_over,
+    past_headlines_html,
+    past_rows,
+    window_rows,
+)
 from streamcount.service.dashboard.past import MS
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.types import AlertRaised, AnyEvent, CellEvent, WindowClosed
@@ -35,9 +38,7 @@ EVENTS_BEFORE_MS = 600_000
 DRAW_S, DRAW_LONG_S, LONG_NS = 2.0, 60.0, 3700 * 10**9
 EVENTS = ("time", "frame", "what", "cell", "certainty", "more")
 PAST_EVENTS = (*EVENTS[:-1], "class")
-PAST_FIGURES = '<p class="soft">The charts and their files have the figures of that time.</p>'
 EVENT_COLUMNS = ("happened_at_ns", "sequence", "kind", "track_id", "certainty", "class_name")
-WINDOWS = ("window", "figure", "class", "zone", "value", "interval", "unit")
 # What a row of the table shows in columns of its own, or not at all.
 COMMON = frozenset(
     {*CellEvent.__struct_fields__, *AlertRaised.__struct_fields__, "kind", "id", "at"}
@@ -115,7 +116,7 @@ class CameraPage:
         self._state.set_text(parts.state_words(now))
         self._total.set_text(str(now.total))
         parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
-        parts.set_html(self._chips, chips_html(now))
+        parts.set_html(self._chips, parts.chips_html(now))
         self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
         self._show_windows(windows)
         rows = [_event(event) for event in events]
@@ -132,7 +133,7 @@ class CameraPage:
     def _show_windows(self, windows: list[WindowClosed]) -> None:
         parts.set_html(
             self._windows,
-            parts.table_html("Windows", WINDOWS, _window_rows(windows), "No window has closed yet."),
+            parts.table_html("Windows", WINDOWS, window_rows(windows), "No window has closed yet."),
         )
         first = min(windows, key=lambda one: one.window_end_ns - one.window_start_ns, default=None)
         parts.set_html(self._headlines, headlines_html(first))
@@ -183,13 +184,15 @@ class CameraPage:
             try:
                 moment = await asyncio.to_thread(self._dashboard.moments.at, self._camera_id, at_ms * MS)
                 rows = await asyncio.to_thread(self._events_before, at_ms)
+                told = await asyncio.to_thread(self._windows_before, at_ms)
             except StreamcountError as error:
-                moment, rows = nothing(at_ms, str(error)), []
+                moment, rows, told = nothing(at_ms, str(error)), [], []
             # Meanwhile another may have been chosen.
             if self._time.at_ms != at_ms:
                 return
             self._moment = moment
             self._show_past(moment, rows)
+            self._show_past_windows(told)
         await self._draw(at_ms)
 
     def _show_past(self, moment: Moment, rows: list[list[object]]) -> None:
@@ -199,14 +202,25 @@ class CameraPage:
         self._total.set_text("–" if moment.total is None else str(moment.total))
         parts.set_html(self._classes, parts.classes_html(moment.counts, self._styles))
         parts.set_html(self._chips, "")
-        for panel in (self._headlines, self._windows):
-            parts.set_html(panel, PAST_FIGURES)
         at = moment.counted_at_ms
         taken = "" if at is None else f"the last frame before was taken at {parts.clock(at * MS)}"
         self._foot.set_text(taken)
         empty = "Nothing that is known happened in the ten minutes before."
         parts.set_html(self._events, parts.table_html("Events", PAST_EVENTS, rows, empty))
         self._cell.show([])
+
+    def _show_past_windows(self, told: Sequence[Mapping[str, Any]]) -> None:
+        parts.set_html(self._windows, parts.table_html("Windows", WINDOWS, past_rows(told), NONE_OVER))
+        parts.set_html(self._headlines, past_headlines_html(told))
+
+    def _windows_before(self, at_ms: int) -> list[Mapping[str, Any]]:
+        """Figures of the last window of each name that was over by then, and for good."""
+        windows = self._dashboard.settings.windows
+        longest_ns = max((round(one.length_s * 1e9) for one in windows.values()), default=0)
+        # Of the longest, one is over in any two lengths of it.
+        span = Span(at_ms * MS - 2 * longest_ns - EVENTS_BEFORE_MS * MS, at_ms * MS)
+        answer = self._dashboard.history.figures(self._camera_id, span).answer
+        return last_over([dict(zip(answer.columns, row, strict=True)) for row in answer.rows], at_ms * MS)
 
     def _events_before(self, at_ms: int) -> list[list[object]]:
         span = Span((at_ms - EVENTS_BEFORE_MS) * MS, (at_ms + 1) * MS)
@@ -225,39 +239,6 @@ class CameraPage:
                 [row[i] for i in of] for row in answer.rows[: -SHOWN_EVENTS - 1 : -1]
             )
         ]
-
-
-def headlines_html(window: WindowClosed | None) -> str:
-    """What most people ask for, of one window: value, unit, interval."""
-    if window is None:
-        return '<p class="soft">No window has closed yet.</p>'
-    known = {one.name: one for one in window.figures if not one.zone and not one.class_name}
-    rows: list[list[object]] = []
-    for name in HEADLINES:
-        figure = known.get(name)
-        if figure is None:
-            rows.append([title(name), "not measured", "", ""])
-            continue
-        interval = (
-            "" if figure.low is None or figure.high is None else f"{figure.low:.3g} – {figure.high:.3g}"
-        )
-        rows.append([title(name), number(f"{figure.value:.3g}"), figure.unit, interval])
-    start = f"window “{window.window}” from {parts.clock(window.window_start_ns)}"
-    words = start + ("" if window.final else ", not over yet")
-    table = parts.table_html("Figures", ("figure", "value", "unit", "interval"), rows, "")
-    return f'<p class="soft">{escape(words)}</p>{table}'
-
-
-def _window_rows(windows: list[WindowClosed]) -> list[list[object]]:
-    rows: list[list[object]] = []
-    for window in windows:
-        label = window.window if window.complete else f"{window.window} ({', '.join(window.reasons)})"
-        for figure in window.figures:
-            known = figure.low is not None and figure.high is not None
-            interval = f"{figure.low:.4g} – {figure.high:.4g}" if known else ""
-            about = [label, figure.name, figure.class_name, figure.zone]
-            rows.append([*about, number(f"{figure.value:.4g}"), interval, figure.unit])
-    return rows
 
 
 def _main_window(dashboard: Dashboard) -> str:
@@ -296,3 +277,4 @@ def camera_page(dashboard: Dashboard, camera_id: str) -> None:
     """Builds the page for one browser."""
     with parts.framed(dashboard, camera_id, f"/camera/{camera_id}"):
         CameraPage(dashboard, camera_id)
+        ask_early([camera_id])

@@ -26,6 +26,7 @@ from streamcount.types.corrections import (
 
 PICTURE_WIDTH_PX = 1920
 SHOWN_SAVINGS = 30
+LONGEST_CLASS = 100
 HELP = (
     "Click a cell, or give the picture the focus and use the arrow keys; 1 to 9 give it a class, Delete strikes it, "
     "u undoes. To draw, drag from corner to corner, or press Enter at each corner, the arrow keys moving the cross."
@@ -40,6 +41,7 @@ class CorrectPage:
         self._camera_id = camera_id
         self._held: HeldFrame | None = None
         self._said: list[Correction] = []
+        self._new: list[str] = []
         self._chosen = NOTHING
         self._styles: dict[str, tuple[str, int]] = {}
         with ui.element("div").classes("two"):
@@ -72,6 +74,9 @@ class CorrectPage:
             with ui.element("fieldset").classes("choices"):
                 ui.html("<legend>Class</legend>", sanitize=False)
                 self._class = ui.radio([], on_change=self._show).props("inline")
+                with ui.element("div").classes("switches"):
+                    self._other = ui.input("another class").props(f"dense outlined maxlength={LONGEST_CLASS}")
+                    ui.button("Add it", on_click=self._add_class).props(parts.PLAIN).classes("plain")
             with ui.element("div").classes("switches"):
                 self._relabel = (
                     ui.button("It is", on_click=self._say_relabel).props(parts.PLAIN).classes("plain")
@@ -105,11 +110,9 @@ class CorrectPage:
             return
         self._held, picture, facts = held, held.picture, held.facts
         self._said.clear()
+        self._new.clear()
         self._chosen = NOTHING
-        names = facts.model.class_names
-        self._styles = parts.class_styles(self._dashboard.settings, self._camera_id, names)
-        chosen = self._class.value if self._class.value in names else names[0]
-        self._class.set_options({name: f"{i} {name}" for i, name in enumerate(names, 1)}, value=chosen)
+        self._offer_classes(held)
         address = (
             f"/api/v1/cameras/{quote(self._camera_id)}/picture?run={quote(picture.run_id)}"
             f"&sequence={picture.sequence}&width={PICTURE_WIDTH_PX}"
@@ -123,6 +126,28 @@ class CorrectPage:
         self._show()
         self._show_saved()
         self._tell("")
+
+    def _offer_classes(self, held: HeldFrame) -> None:
+        model = held.facts.model.class_names
+        names = (*model, *held.new_classes, *self._new)
+        self._styles = parts.class_styles(self._dashboard.settings, self._camera_id, model)
+        for i, name in enumerate(names[len(model) :], len(model)):
+            self._styles[name] = (parts.SAFE_COLORS[i % len(parts.SAFE_COLORS)], i)
+        chosen = self._class.value if self._class.value in names else names[0]
+        self._class.set_options({name: f"{i} {name}" for i, name in enumerate(names, 1)}, value=chosen)
+
+    def _add_class(self) -> None:
+        name = str(self._other.value or "").strip()
+        if self._held is None or not name:
+            return
+        known = next((one for one in self._styles if one.lower() == name.lower()), None)
+        if known is None:
+            self._new.append(name)
+            self._offer_classes(self._held)
+        self._class.set_value(known or name)
+        self._other.set_value("")
+        self._tell("Kept with what is saved; frames that were saved before were not looked at for it.")
+        self._show()
 
     def _take_tool(self) -> None:
         self._sketch.take(cast(Tool, self._tool.value))
@@ -171,7 +196,7 @@ class CorrectPage:
             self._show()
 
     def _cells(self) -> tuple[LabelledCell, ...]:
-        return () if self._held is None else self._held.cells(self._said)
+        return () if self._held is None else self._held.cells(self._said, self._new)
 
     def _chosen_cell(self) -> LabelledCell | None:
         return next((cell for cell in self._cells() if cell.cell == self._chosen), None)
@@ -213,13 +238,18 @@ class CorrectPage:
         if self._held is None:
             return
         checked = bool(self._checked.value)
-        if not self._said and checked == self._held.checked:
+        if not self._said and not self._new and checked == self._held.checked:
             self._tell("There is nothing to save: correct a cell, or say that all are right.")
             return
         remark = str(self._remark.value or "").strip()
         try:
             saving = await run.io_bound(
-                self._dashboard.corrections.save, self._held, tuple(self._said), checked, remark
+                self._dashboard.corrections.save,
+                self._held,
+                tuple(self._said),
+                checked,
+                remark,
+                tuple(self._new),
             )
         except CorrectionError as error:
             self._tell(f"Not saved: {error}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -57,18 +58,22 @@ class Link(Cell):
 
 def class_styles(settings: Settings, camera_id: str, names: Sequence[str]) -> dict[str, tuple[str, int]]:
     """For each class its colour and its dash: the model's own colours where it has some for all of them."""
-    colors: dict[str, str] = {}
     detector = settings.detector_for(camera_id)
-    if isinstance(detector, TfliteConfig):
-        try:
-            colors = {one.name: one.color for one in load_bundle(detector.model).classes}
-        except StreamcountError:
-            # The page may run where the models are not; the order of the classes tells them apart as well.
-            colors = {}
+    colors = _model_colors(detector.model) if isinstance(detector, TfliteConfig) else {}
     own = all(name in colors for name in names)
     return {
         name: (colors[name] if own else SAFE_COLORS[i % len(SAFE_COLORS)], i) for i, name in enumerate(names)
     }
+
+
+@cache
+def _model_colors(model: str) -> Mapping[str, str]:
+    """A model's colours by class. It is read once: cameras share models, and pages are made again and again."""
+    try:
+        return {one.name: one.color for one in load_bundle(model).classes}
+    except StreamcountError:
+        # The page may run where the models are not; the order of the classes tells them apart as well.
+        return {}
 
 
 @contextmanager
@@ -143,12 +148,19 @@ def key_svg(color: str, dash: int) -> str:
     )
 
 
-def classes_html(counts: Mapping[str, int], styles: dict[str, tuple[str, int]]) -> str:
+def classes_html(counts: Mapping[str, object], styles: dict[str, tuple[str, int]]) -> str:
     """The counts per class with each class's stroke."""
     return "".join(
         f'<span class="key">{key_svg(*styles.get(name, ("#56b4e9", 0)))}{escape(name)} <b>{count}</b></span>'
         for name, count in counts.items()
     )
+
+
+def chips_html(now: CameraSummary) -> str:
+    """Badges: what is wrong with the picture, and the alerts that are on."""
+    quality = [f'<span class="chip">{escape(flag)}</span> ' for flag in now.quality]
+    alerts = [f'<span class="chip {now.severity}">alert: {escape(rule)}</span> ' for rule in now.alerts]
+    return "".join(quality + alerts)
 
 
 def action(words: str, on_click: Callable[[], Any], *, quiet: bool = False) -> ui.button:

@@ -13,11 +13,13 @@ from nicegui import run, ui
 from streamcount.errors import ConfigurationError, FrameError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.setup_options import PlaceForm, class_names
 from streamcount.service.dashboard.page.sketch import Kind, Point, Shape, Sketch
 from streamcount.service.dashboard.setup import (
     PlaceKind,
     SetupDraft,
     Step,
+    camera_removal_step,
     place_step,
     places_px,
     removal_step,
@@ -67,6 +69,9 @@ class PlacesPanel:
                 "dense outlined stack-label"
             )
             ui.button("Take the newest picture", on_click=self.take).props(parts.PLAIN).classes("plain")
+            ui.button("Take out this camera", on_click=self._remove_camera).props(parts.PLAIN).classes(
+                "plain"
+            )
         self._tool = ui.radio(TOOLS, value="polygon", on_change=self._take_tool).props("inline")
         self._sketch = Sketch("A picture to draw zones, lines or a known length on")
         self._sketch.on_drawn(self._draw)
@@ -77,6 +82,7 @@ class PlacesPanel:
             self._name = ui.input("name").props("dense outlined stack-label")
             self._length = ui.input("length (µm)").props("dense outlined stack-label inputmode=decimal")
             self._length.set_visibility(False)
+            self._options = PlaceForm()
             self._keep = ui.button("Set it up", on_click=self._take).props(parts.PLAIN).classes("plain")
         self._told = ui.label().props("role=status")
         self._places = ui.element("div").props('role=list aria-label="What is there"').classes("switches")
@@ -89,6 +95,7 @@ class PlacesPanel:
         if self._camera.options != names:
             known = self._camera.value if self._camera.value in names else next(iter(names), None)
             self._camera.set_options(names, value=known)
+        self._options.offer(class_names(self._dashboard, self._draft.settings, self._camera.value))
         self._show_shapes()
         self._show_places()
 
@@ -118,6 +125,7 @@ class PlacesPanel:
         self._help.set_text(HELP[tool])
         self._name.set_visibility(tool != "length")
         self._length.set_visibility(tool == "length")
+        self._options.set_visibility(tool != "length")
         self._show_shapes()
 
     def _draw(self, tool: Kind, points: list[Point]) -> None:
@@ -138,7 +146,8 @@ class PlacesPanel:
                 step = scale_step(camera_id, points, str(self._length.value or ""))
             else:
                 kind: PlaceKind = "zones" if tool == "polygon" else "lines"
-                step = place_step(self._draft.settings, camera_id, kind, name, points)
+                said = self._options.value(name)
+                step = place_step(self._draft.settings, camera_id, kind, name, points, said)
             self._drawn = None
             self._add(step)
         except ConfigurationError as error:
@@ -147,12 +156,33 @@ class PlacesPanel:
             return
         self._told.set_text(f"Set up: {step.words}.")
         self._name.set_value("")
+        self._options.clear()
 
     def _remove(self, camera_id: str, kind: PlaceKind, name: str) -> None:
         try:
             self._add(removal_step(camera_id, kind, name))
         except ConfigurationError as error:
             self._told.set_text(f"Not taken out: {error}.")
+
+    def _remove_camera(self) -> None:
+        camera_id = self._camera.value
+        try:
+            self._drawn = None
+            self._add(camera_removal_step(self._draft.settings, camera_id))
+        except ConfigurationError as error:
+            self._told.set_text(f"Not taken out: {error}.")
+
+    def _change(self, camera_id: str, kind: PlaceKind, name: str) -> None:
+        """Takes a zone or line as it is into the form, to be set up anew."""
+        camera = self._draft.settings.cameras[camera_id]
+        place = (camera.zones if kind == "zones" else camera.lines)[name]
+        self._tool.set_value("polygon" if kind == "zones" else "line")
+        found = places_px(self._draft.settings, camera_id)
+        points = next(list(points) for at, one, points in found if (at, one) == (kind, name))
+        self._name.set_value(name)
+        self._options.load(name, place)
+        self._draw(cast(Kind, self._tool.value), points)
+        self._told.set_text("Change what is to be changed, or draw it anew; then set it up.")
 
     def _show_shapes(self) -> None:
         camera_id = self._camera.value
@@ -182,6 +212,9 @@ class PlacesPanel:
             for kind, name, _ in places_px(self._draft.settings, camera_id):
                 with ui.element("span").props("role=listitem").classes("key"):
                     ui.label(f"{kind[:-1]} {name}")
+                    ui.button("Change", on_click=partial(self._change, camera_id, kind, name)).props(
+                        f'{parts.PLAIN} aria-label="Change {kind[:-1]} {name}"'
+                    ).classes("plain")
                     ui.button("Take out", on_click=partial(self._remove, camera_id, kind, name)).props(
                         f'{parts.PLAIN} aria-label="Take out {kind[:-1]} {name}"'
                     ).classes("plain")

@@ -7,10 +7,11 @@ const API = "/api/v1";
 // All views of a page share one socket. Each asks for what comes after its picture, and is answered once there is
 // something newer; see live.py for the form of the answers.
 const line = {
-  views: new Map(), last: 0, socket: null, waiting: new Set(),
+  views: new Map(), last: 0, socket: null, waiting: new Set(), early: null,
   join(view) {
     this.views.set(++this.last, view);
     if (!this.socket) this.open();
+    else this.early?.answers.splice(0).forEach((data) => this.hand(data));
     return this.last;
   },
   leave(number) {
@@ -19,25 +20,45 @@ const line = {
     if (!this.views.size) this.socket?.close();
   },
   open() {
-    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + API + "/live");
+    // What early.js has asked for is answered on its socket, before or after this.
+    this.early = window.streamcountEarly || null;
+    window.streamcountEarly = null;
+    const socket = this.early?.socket || new WebSocket(location.origin.replace(/^http/, "ws") + API + "/live");
     socket.binaryType = "arraybuffer";
     this.socket = socket;
-    socket.onopen = () => this.views.forEach((view) => view.ask());
-    socket.onmessage = ({ data }) => {
-      const length = new DataView(data).getUint32(0, true);
-      const words = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-      this.waiting.delete(words.view);
-      this.views.get(words.view)?.take(words, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
-    };
+    const asks = socket.onopen;
+    socket.onopen = () => { asks?.(); this.views.forEach((view) => view.ask()); };
+    socket.onmessage = ({ data }) => this.hand(data);
     socket.onclose = () => {
-      this.socket = null;
+      this.socket = this.early = null;
       this.waiting.clear();
       this.views.forEach((view) => { view.note = "no new picture"; });
       setTimeout(() => { if (this.views.size && !this.socket) this.open(); }, LOST_MS);
     };
+    if (socket.readyState > WebSocket.OPEN) socket.onclose();
+    this.early?.answers.splice(0).forEach((data) => this.hand(data));
+  },
+  hand(data) {
+    const length = new DataView(data).getUint32(0, true);
+    const words = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    const at = this.early ? words.view - this.early.FIRST : -1;
+    let number = words.view;
+    if (at >= 0) {
+      number = this.numberOf(this.early.cameras[at]);
+      if (!number) { this.early.answers.push(data); return; }
+      this.early.cameras[at] = null;
+    }
+    this.waiting.delete(number);
+    this.views.get(number)?.take(words, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+  },
+  numberOf(camera) {
+    for (const [number, view] of this.views) if (view.camera === camera) return number;
+    return 0;
   },
   ask(number, want) {
     if (this.socket?.readyState !== WebSocket.OPEN || this.waiting.has(number)) return;
+    // Asked for already, by early.js.
+    if (this.early?.cameras.includes(want.camera)) return;
     this.waiting.add(number);
     this.socket.send(JSON.stringify({ view: number, ...want }));
   },

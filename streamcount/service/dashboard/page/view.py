@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from streamcount.events.places import PlacesMap
 from streamcount.service.dashboard.moments import Moment
+
+HERE = Path(__file__).parent
+# About a tile's on a large screen; what comes next is asked for as wide as the tile is.
+EARLY_PX = 480
+# What is on the first screen, or more.
+MOST_EARLY = 24
+
+
+def ask_early(cameras: Sequence[str]) -> None:
+    """Has the browser ask for the newest pictures of the first cameras before it has read what will show them."""
+    script = (HERE / "early.js").read_text()
+    # Within a script no "<" may end it.
+    names = msgspec.json.encode(list(cameras)[:MOST_EARLY]).decode().replace("<", "\\u003c")
+    ui.add_head_html(f"<script>{script.replace('CAMERAS', names).replace('WIDTH', str(EARLY_PX))}</script>")
 
 
 class CameraView(Element, component="view.js"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from html import escape
+from urllib.parse import quote
 
 from nicegui import ui
 
 from streamcount.service.dashboard.api import Dashboard
+from streamcount.service.dashboard.groups import groups_of
 from streamcount.service.dashboard.page import parts
-from streamcount.service.dashboard.page.view import CameraView
+from streamcount.service.dashboard.page.group import GroupTile
+from streamcount.service.dashboard.page.view import CameraView, ask_early
 from streamcount.service.dashboard.views import CameraSummary, clocks, summary
 
 
@@ -20,21 +23,15 @@ class Tile:
         self._names: tuple[str, ...] = ()
         self._styles: dict[str, tuple[str, int]] = {}
         camera_id = first.camera_id
+        # Of few elements: each costs the server and the browser time before the page is seen, sixteen times over.
         with ui.element("section").classes("tile") as self._tile:
-            self._tile.props(f'aria-label="{camera_id}"')
+            # Not by props(), which parses: the name may be what somebody else wrote into Kafka.
+            self._tile._props["aria-label"] = camera_id
             with ui.element("div").classes("tile-head"):
-                ui.link(camera_id, f"/camera/{camera_id}")
-                ui.element("span").classes("grow")
+                ui.link(camera_id, f"/camera/{quote(camera_id)}")
                 self._state = ui.label().classes("state")
             self._view = CameraView(camera_id, {})
-            with ui.element("div").classes("figures"):
-                self._total = ui.label().classes("total")
-                self._classes = ui.html(sanitize=False).classes("classes")
-                self._spark = ui.html(sanitize=False).classes("spark-box")
-            with ui.element("div").classes("tile-foot"):
-                self._chips = ui.html(sanitize=False)
-                self._foot = ui.label()
-                self._account = ui.label()
+            self._words = ui.html(sanitize=False)
         self.update(first)
 
     def update(self, now: CameraSummary) -> None:
@@ -49,30 +46,30 @@ class Tile:
         for element in (self._tile, self._state):
             element.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
-        self._total.set_text(str(now.total))
-        parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
-        parts.set_html(self._spark, parts.sparkline_svg(now.sparkline))
-        parts.set_html(self._chips, chips_html(now))
-        latency = "" if now.latency_ms is None else f" · counted after {now.latency_ms:.0f} ms"
-        self._foot.set_text(f"{now.rate_hz:.1f} frames/s{latency}")
-        self._account.set_text(parts.account_words(now))
-        wrong = now.difference_lasts
-        self._account.classes(add="bad-figure" if wrong else "", remove="" if wrong else "bad-figure")
+        parts.set_html(self._words, words_html(now, self._styles))
 
 
-def chips_html(now: CameraSummary) -> str:
-    """Badges: what is wrong with the picture, and the alerts that are on."""
-    quality = [f'<span class="chip">{escape(flag)}</span> ' for flag in now.quality]
-    alerts = [f'<span class="chip {now.severity}">alert: {escape(rule)}</span> ' for rule in now.alerts]
-    return "".join(quality + alerts)
+def words_html(now: CameraSummary, styles: dict[str, tuple[str, int]]) -> str:
+    """What stands under a tile's picture: counts, the last minutes, badges, rate, latency, frames accounted for."""
+    latency = "" if now.latency_ms is None else f" · counted after {now.latency_ms:.0f} ms"
+    wrong = ' class="bad-figure"' if now.difference_lasts else ""
+    return (
+        f'<div class="figures"><div class="total">{now.total}</div>'
+        f'<div class="classes">{parts.classes_html(now.counts, styles)}</div>'
+        f'<div class="spark-box">{parts.sparkline_svg(now.sparkline)}</div></div>'
+        f'<div class="tile-foot"><div>{parts.chips_html(now)}</div><div>{now.rate_hz:.1f} frames/s{latency}</div>'
+        f"<div{wrong}>{escape(parts.account_words(now))}</div></div>"
+    )
 
 
 def wall(dashboard: Dashboard) -> None:
     """Builds the page for one browser."""
     tiles: dict[str, Tile] = {}
+    groups: dict[str, GroupTile] = {}
     with parts.framed(dashboard, "Wall", "/"):
         none = ui.label("No camera has been heard of yet.").classes("soft")
         grid = ui.element("div").classes("wall")
+        together = ui.element("div").classes("wall")
 
         def look() -> None:
             with dashboard.model.reading() as cameras:
@@ -84,6 +81,14 @@ def wall(dashboard: Dashboard) -> None:
                 else:
                     with grid:
                         tiles[now.camera_id] = Tile(dashboard, now)
+            for group in groups_of(dashboard.settings, dashboard.model):
+                if group.group_id in groups:
+                    groups[group.group_id].update(group)
+                else:
+                    with together:
+                        groups[group.group_id] = GroupTile(dashboard, group)
+            together.set_visibility(bool(groups))
 
         look()
+        ask_early(list(tiles))
         ui.timer(parts.REFRESH_S, look)

@@ -66,6 +66,7 @@ def keep(
     *savings: tuple[Correction, ...],
     checked: bool = True,
     encoding: Encoding = "png",
+    new_classes: tuple[str, ...] = (),
 ) -> FrameFacts:
     data = encode_image(image, encoding)
     facts = facts_of(data, encoding, image)
@@ -77,6 +78,7 @@ def keep(
                 saved_at_ns=1_800_000_000_000_000_000 + number,
                 corrections=corrections,
                 checked=checked,
+                new_classes=new_classes,
                 remark=f"r{number}",
             ),
             data,
@@ -192,3 +194,20 @@ def correct_by_truth(folder: Path, image: Image, lines: list[str]) -> None:
         checked=True,
     )
     CorrectionsFolder(folder).keep(saving, data)
+
+
+def test_frames_that_were_not_looked_at_for_a_new_class_are_left_out(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    keep(kept, picture(1), (Relabel(0, "blast"),), new_classes=("blast",))
+    keep(kept, picture(2), (Strike(0),))
+    keep(kept, picture(3), (), new_classes=("blast",))
+    made = write_corrected(kept, tmp_path / "set")
+    assert (made.frames, made.unchecked, made.class_names) == (2, 1, ("pale", "dark", "blast"))
+    lines = [
+        line for path in (tmp_path / "set/labels").glob("*.txt") for line in path.read_text().splitlines()
+    ]
+    assert sorted(line.split()[0] for line in lines) == ["0", "0", "0", "2"]
+    keep(tmp_path / "apart", picture(1), (), new_classes=("blast",))
+    keep(tmp_path / "apart", picture(2), (), new_classes=("ghost",))
+    with pytest.raises(TrainingError, match="pale, dark, blast, ghost"):
+        write_corrected(tmp_path / "apart", tmp_path / "none")
