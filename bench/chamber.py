@@ -1,4 +1,4 @@
-"""Cells per mL of a simulated haemocytometer whose concentration is known: coverage, and what the edge rule does."""
+"""Cells per mL of a simulated haemocytometer whose concentration is known: coverage, and what the edges do."""
 
 from __future__ import annotations
 

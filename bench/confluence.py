@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.local_contrast import cells_of
 from streamcount.config import parse_settings
 from streamcount.sources.images import read_image
 from streamcount.types import Frame, FrameMetadata
@@ -23,19 +24,21 @@ DETECTORS = {
     "phase-contrast": '[detector]\nkind = "tflite"\nmodel = "phase-contrast"',
     "watershed": '[detector]\nkind = "watershed"',
 }
+NO_DETECTOR = "local contrast"
 # A halo is what is brighter than the ground by this share, this near a cell, and outside; an inside what is darker.
 UNLIKE, NEAR_PX = 0.1, 8
 Mask = NDArray[np.bool_]
 
 
 class Cover(NamedTuple):
-    """Of one image: shares of its area that are cell and that are found to be, of the halos that are found to be
-    cell, and of the dark insides that are not."""
+    """Of one image: shares of its area that are cell and that are found to be; of the halos that are found to be
+    cell, and of the dark insides that are not; of the pixels that are cell or found to be, those that are both."""
 
     true: float
     found: float
     halo: float
     missed: float
+    common: float
 
 
 def images() -> Iterator[tuple[Frame, Mask]]:
@@ -50,13 +53,18 @@ def images() -> Iterator[tuple[Frame, Mask]]:
 
 
 def covers(detector: str) -> list[Cover]:
-    """Of each image."""
-    pipeline = parse_settings(DETECTORS[detector], environment={}).pipeline("bench")
+    """Of each image. detector: a name in DETECTORS, or NO_DETECTOR."""
+    settings = DETECTORS.get(detector)
+    pipeline = None if settings is None else parse_settings(settings, environment={}).pipeline("bench")
     found = []
     for frame, cells in images():
+        grey = frame.image if frame.image.ndim == 2 else frame.image[..., 1]
+        if pipeline is None:
+            found.append(cover(grey, cells, cells_of(grey)))
+            continue
         labels = pipeline.detect(frame, labels=True).labels
         assert labels is not None
-        found.append(cover(frame.image if frame.image.ndim == 2 else frame.image[..., 1], cells, labels > 0))
+        found.append(cover(grey, cells, labels > 0))
     return found
 
 
@@ -67,8 +75,9 @@ def cover(grey: NDArray[np.integer], cells: Mask, found: Mask) -> Cover:
     halo = near & ~cells & (grey > ground * (1 + UNLIKE))
     inside = cells & (grey < ground * (1 - UNLIKE))
     return Cover(
-        float(cells.mean()), float(found.mean()), float(found[halo].mean()), float((~found[inside]).mean())
-    )
+        float(cells.mean()), float(found.mean()), float(found[halo].mean()), float((~found[inside]).mean()),
+        float((cells & found).sum() / max((cells | found).sum(), 1)),
+    )  # fmt: skip
 
 
 def run(console: Console) -> None:
@@ -84,10 +93,11 @@ def run(console: Console) -> None:
             "bias",
             "of halos counted %",
             "of dark insides missed %",
+            "pixels in common %",
         ),
         title=f"confluence of {len(HELD_OUT)} images held out",
     )
-    for name in DETECTORS:
+    for name in (*DETECTORS, NO_DETECTOR):
         each = np.array(covers(name))
         off = 100 * (each[:, 1] - each[:, 0])
         shares = 100 * each[:, 2:].mean(axis=0)

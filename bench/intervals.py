@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from streamcount.statistics import Estimate, Growth, Rule, Series, doubling_time
-from streamcount.windows.figures import Key, Sums, figures_of
-from streamcount.windows.figures import Rule as FiguresRule
+from streamcount.statistics import CountRule, Estimate, Growth, Series, doubling_time
+from streamcount.windows.figures import Key, Rule, Sums, figures_of
 
 RUNS = 4000
-RULES: tuple[Rule, ...] = ("exact", "mid-p")
+RULES: tuple[CountRule, ...] = ("exact", "mid-p")
 MEANS = (2, 5, 10, 30, 100, 300)
 FRAMES, HOURS, POPULATIONS = 200, 48.0, 1000
 STARTED = (30, 100, 300)
@@ -28,15 +27,15 @@ Generator = np.random.Generator
 Array = NDArray[np.float64]
 
 
-def figure_told(sums: Sums, name: str, rule: Rule = "exact") -> Estimate:
+def figure_told(sums: Sums, name: str, rule: CountRule = "exact") -> Estimate:
     """A figure of these sums as windows tell it."""
-    found = next(one for one in figures_of(sums, FiguresRule(counts=rule)) if one.name == name)
+    found = next(one for one in figures_of(sums, Rule(counts=rule)) if one.name == name)
     assert found.low is not None
     assert found.high is not None
     return Estimate(found.value, found.low, found.high)
 
 
-def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
+def window(mean: float, rng: Generator, rule: CountRule) -> Estimate:
     """Cells that cross a field in a window of 50 frames; each stays 20 frames on average."""
     frames, stay, before = 50, 20.0, 400
     begins = rng.uniform(-before, frames, rng.poisson(mean / stay * (before + frames)))
@@ -48,26 +47,26 @@ def window(mean: float, rng: Generator, rule: Rule) -> Estimate:
     return figure_told(sums, "cells", rule)
 
 
-def chamber(mean: float, rng: Generator, rule: Rule) -> Estimate:
+def chamber(mean: float, rng: Generator, rule: CountRule) -> Estimate:
     """Cells per mL, from one square of 1 mm2 and 0.1 mm."""
     cells = float(rng.poisson(mean))
     sums = {Key("cells"): cells, Key("cells_variance"): cells, Key("volume_ml"): 1e-4}
     return figure_told(sums, "cells_per_ml", rule)
 
 
-def births(mean: float, rng: Generator, rule: Rule) -> Estimate:
+def births(mean: float, rng: Generator, rule: CountRule) -> Estimate:
     """Births in a window, of so many divisions on average."""
     return figure_told({Key("births"): 2.0 * rng.poisson(mean)}, "births", rule)
 
 
-FIGURES: dict[str, tuple[Callable[[float, Generator, Rule], Estimate], float]] = {
+FIGURES: dict[str, tuple[Callable[[float, Generator, CountRule], Estimate], float]] = {
     "cells": (window, 1.0),
     "cells_per_ml": (chamber, 1e4),
     "births": (births, 2.0),
 }
 
 
-def coverage(figure: str, mean: float, rule: Rule, seed: int) -> float:
+def coverage(figure: str, mean: float, rule: CountRule, seed: int) -> float:
     """Share of the runs whose interval holds the truth."""
     simulate, unit = FIGURES[figure]
     rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.drift import print_drift
 from bench.stages import frames_of
 from bench.stages import measure as timed
 from streamcount.config import parse_settings
@@ -353,3 +354,4 @@ def run(console: Console) -> None:
         told, blamed, bubbles, false = _film_flags(images)
         table.add_row(name, str(len(images)), str(told), str(blamed), f"{bubbles:.2f}", f"{false:.2f}")
     console.print(table)
+    print_drift(console)

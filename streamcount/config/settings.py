@@ -265,14 +265,16 @@ class Settings(_Section):
         """The windows of a camera, and how their figures are made."""
         camera = self._camera(camera_id)
         chamber = camera.chamber if camera and camera.chamber else self.chamber
-        return WindowsSetup(self.windows, chamber, self.figures.level, self.figures.rule)
+        return WindowsSetup(self.windows, chamber, self._interval_rule())
 
     def group_pipeline(self, name: str) -> GroupPipeline:
         """What sums and judges the windows of a group's cameras. Raises KeyError where there is no such group."""
         group = self.groups[name]
-        rule = Rule(self.figures.level, self.figures.rule)
         wait_ns = round(group.wait_s * NS_PER_S)
-        return GroupPipeline(Group(name, group.cameras, wait_ns, rule), self.alerts)
+        return GroupPipeline(Group(name, group.cameras, wait_ns, self._interval_rule()), self.alerts)
+
+    def _interval_rule(self) -> Rule:
+        return Rule(self.figures.level, self.figures.rule)
 
     def pipeline(self, camera_id: str, detector: Detector | None = None) -> Pipeline:
         """A pipeline as the camera is set up. Raises ModelError where a model cannot be loaded.

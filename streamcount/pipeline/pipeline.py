@@ -13,6 +13,7 @@ from streamcount.detection.features import described
 from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
 from streamcount.events.places import CellsAround, PlacesConfig, PlacesMap, place_events, places_map
+from streamcount.pipeline.stage import stage_shift
 from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
 from streamcount.pipeline.surroundings import surroundings
 from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
@@ -92,7 +93,7 @@ class Pipeline:
             events.append(_hole(state, meta.sequence - 1, meta.acquired_at_ns))
         tracker, tracks = self.tracker.update(state.tracker, detections, state.missed_frames + hole)
         first_sequence = meta.sequence if state.first_sequence < 0 else state.first_sequence
-        quality, flags, turned = self._judged(state.quality, detections)
+        quality, flags, turned = self._judged(state, detections, tracks)
         cells, told = cell_events(
             state.cells,
             tracks,
@@ -182,21 +183,22 @@ class Pipeline:
         return msgspec.structs.replace(state, alerts=alerts), tuple(told)
 
     def _judged(
-        self, state: QualityState, detections: Detections
+        self, state: PipelineState, detections: Detections, tracks: Tracks
     ) -> tuple[QualityState, tuple[str, ...], tuple[AnyEvent, ...]]:
         """The state, what is wrong with the frame (the detector's word included), and the event if that changed."""
         if detections.picture is None:
-            return state, detections.quality, ()
-        state, flags, change = judge(
-            state,
+            return state.quality, detections.quality, ()
+        quality, flags, change = judge(
+            state.quality,
             detections.metadata,
             detections.picture,
             self.quality,
             cells=len(detections),
             foreground_fraction=detections.foreground_fraction,
+            shift=stage_shift(state.tracker, tracks, detections),
         )
         flags = tuple(dict.fromkeys((*detections.quality, *flags)))
-        return state, flags, () if change is None else (change,)
+        return quality, flags, () if change is None else (change,)
 
     def _in_run(
         self, state: PipelineState, run_id: str, sequence: int, at_ns: int

@@ -29,11 +29,14 @@ class QualityConfig(BaseModel):
     contrast_share: float = Field(
         default=0.3, ge=0, lt=1, description="Low contrast below this share of the camera's usual contrast."
     )
-    drift_limit_px: float = Field(
-        default=20.0,
+    drift_limit_diameters: float = Field(
+        default=1.0,
         gt=0,
-        le=100_000,
-        description="Shift of the stage in one frame that is too far, in pixels.",
+        le=1000,
+        description="Shift of the stage within `drift_frames` frames that is too far, in diameters of a usual cell.",
+    )
+    drift_frames: int = Field(
+        default=10, ge=1, le=1000, description="Frames over which the shift of the stage is added up."
     )
     bubble_limit: float = Field(
         default=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -38,17 +39,18 @@ def judge(
     *,
     cells: int,
     foreground_fraction: float | None = None,
-    shift_px: float | None = None,
+    shift: tuple[float, float] | None = None,
 ) -> tuple[QualityState, tuple[str, ...], QualityChanged | None]:
     """The next state, the flags that hold in this frame, and the event if they changed with it.
 
-    cells: found in the frame. foreground_fraction: share of it that is cell, in [0, 1]. shift_px: of the stage since
-    the last frame. None where it is unknown. Flags hold from `frames_on` bad frames in a row until `frames_off` good
-    ones. A frame that is bad in any way, or comes while a flag is on, is no part of the history.
+    cells: found in the frame. foreground_fraction: share of it that is cell, in [0, 1]. shift: (y, x) of the stage
+    since the last frame, in diameters of a usual cell. None where it is unknown. Flags hold from `frames_on` bad
+    frames in a row until `frames_off` good ones. A frame that is bad in any way, or comes while a flag is on, is no
+    part of the history.
     """
-    found = complaints(
-        state, measures, config, cells=cells, foreground_fraction=foreground_fraction, shift_px=shift_px
-    )
+    shifts = (*state.shifts, shift or (0.0, 0.0))[-config.drift_frames :]
+    state = msgspec.structs.replace(state, shifts=shifts)
+    found = complaints(state, measures, config, cells=cells, foreground_fraction=foreground_fraction)
     before = state.flags
     state = _with_streaks(state, found, config)
     if not found and not state.flags:
@@ -96,7 +98,6 @@ def complaints(
     *,
     cells: int,
     foreground_fraction: float | None = None,
-    shift_px: float | None = None,
 ) -> dict[str, str]:
     """What is wrong with this one frame: for each flag the figures in words, in the order of FLAGS."""
     m = measures
@@ -115,8 +116,12 @@ def complaints(
         found["empty"] = f"no cells, and a contrast of {m.contrast:.3f}, below {config.contrast_limit:.3f}"
     elif m.contrast < config.contrast_limit:
         found["low-contrast"] = f"the contrast is {m.contrast:.3f}, below {config.contrast_limit:.3f}"
-    if shift_px is not None and shift_px > config.drift_limit_px:
-        found["drift"] = f"the stage moved {shift_px:.1f} px in a frame, over {config.drift_limit_px:.1f} px"
+    drift = math.hypot(*map(sum, zip(*state.shifts, strict=True))) if state.shifts else 0.0
+    if drift > config.drift_limit_diameters:
+        found["drift"] = (
+            f"the stage moved {drift:.1f} cell diameters in {len(state.shifts)} frames, "
+            f"over {config.drift_limit_diameters:.1f}"
+        )
     found = {**_against_history(state, m, config, cells), **found}
     return {flag: found[flag] for flag in FLAGS if flag in found}
 

@@ -24,6 +24,7 @@ class QualityState(msgspec.Struct, frozen=True, eq=False):
     best_focus, best_spread: (2,) float64, the best sustained sharpness and slope, and their spread at that time; the
         first is never lowered in a run, so that a slow loss of focus cannot become usual. () before it is known.
     streaks: frames in a row in which each of FLAGS was against what is told. active: what is told.
+    shifts: (y, x) of the stage from each of the last frames to the next, in diameters of a usual cell.
     """
 
     history: NDArray[np.float64]
@@ -32,6 +33,7 @@ class QualityState(msgspec.Struct, frozen=True, eq=False):
     best_spread: tuple[float, ...]
     streaks: tuple[int, ...]
     active: tuple[bool, ...]
+    shifts: tuple[tuple[float, float], ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ REPLAY_OF = "ce_replayof"
 
 IN_FLIGHT_BYTES = 16 * 2**20
 NAME_LENGTH = 64
-_REPLAYED_RUN = re.compile(r"-r\d{8}T\d{6}$")
+_REPLAYED_RUN = re.compile(r"-r\d{8}T\d{6}(\d{6})?$")
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class Replay:
 
         self._settings = settings
         self._topic = settings.topics.name("frames")
-        moment = datetime.fromtimestamp((time.time_ns() if now_ns is None else now_ns) // 10**9, UTC)
-        self._stamp = f"-r{moment:%Y%m%dT%H%M%S}"
+        seconds, rest_ns = divmod(time.time_ns() if now_ns is None else now_ns, 10**9)
+        # Down to the microsecond, so that no two replays make one run.
+        self._stamp = f"-r{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%S}{rest_ns // 1000:06d}"
         self._seen: set[str] = set()
         self._next: Counter[tuple[str, str]] = Counter()
         self._unconfirmed: deque[tuple[Any, int]] = deque()

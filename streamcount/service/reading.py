@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from streamcount.config import Settings
 from streamcount.errors import BrokerError
 
 if TYPE_CHECKING:
-    from kafka import KafkaConsumer
+    from kafka import ConsumerRebalanceListener, KafkaConsumer
 
 CONNECT_S = 5.0
 SILENT_S = 30.0
@@ -191,3 +191,17 @@ def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
         bootstrap_timeout_ms=int(CONNECT_S * 1000),
         metrics_enabled=False,
     )
+
+
+def on_assigned(assigned: Callable[[], None]) -> ConsumerRebalanceListener:
+    """Calls `assigned` whenever partitions were shared out."""
+    from kafka import ConsumerRebalanceListener
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+            """Nothing: all is read again when they are assigned."""
+
+        def on_partitions_assigned(self, assigned_now: Collection[Any]) -> None:
+            assigned()
+
+    return Listener()

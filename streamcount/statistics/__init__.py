@@ -3,22 +3,22 @@
 from streamcount.statistics.growth import Growth, doubling_time
 from streamcount.statistics.intervals import (
     LEVEL,
+    CountRule,
     Estimate,
-    Rule,
     poisson_interval,
     weighted_poisson_interval,
     wilson_interval,
 )
 from streamcount.statistics.series import GrowthState, Series, coarse, no_counts, observe, series_of
-from streamcount.statistics.units import IMAGE_EDGE_PX, counted_in, counted_in_image, diameter_um
+from streamcount.statistics.units import IMAGE_EDGE_PX, counted_in, counted_in_image, diameter_um, stand_for
 
 __all__ = [
     "IMAGE_EDGE_PX",
     "LEVEL",
+    "CountRule",
     "Estimate",
     "Growth",
     "GrowthState",
-    "Rule",
     "Series",
     "coarse",
     "counted_in",
@@ -29,6 +29,7 @@ __all__ = [
     "observe",
     "poisson_interval",
     "series_of",
+    "stand_for",
     "weighted_poisson_interval",
     "wilson_interval",
 ]

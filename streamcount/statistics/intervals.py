@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Float64Array: TypeAlias = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Float64Array)
-Rule: TypeAlias = Literal["exact", "mid-p"]
+CountRule: TypeAlias = Literal["exact", "mid-p"]
 
 LEVEL = 0.95
 # Newton's steps from the mean of the two quantiles; three give 1e-9 at every count from 0 to 1e6.
@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
 
 
 def poisson_interval(
-    count: Numbers, level: float = LEVEL, *, exposure: float = 1.0, rule: Rule = "exact"
+    count: Numbers, level: float = LEVEL, *, exposure: float = 1.0, rule: CountRule = "exact"
 ) -> tuple[Numbers, Numbers]:
     """(low, high) of the mean that a count is a sample of, or of a rate where there is an exposure.
 
@@ -48,7 +48,7 @@ def poisson_interval(
 
 
 def weighted_poisson_interval(
-    total: Numbers, squares: Numbers, largest: float, level: float = LEVEL, *, rule: Rule = "exact"
+    total: Numbers, squares: Numbers, largest: float, level: float = LEVEL, *, rule: CountRule = "exact"
 ) -> tuple[Numbers, Numbers]:
     """(low, high) of the mean of a sum of weights, of a Poisson number of cells that each bring their own weight.
 
@@ -97,7 +97,7 @@ def _safe_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Any:
     return (np.asarray(numerator, np.float64) / np.where(denominator > 0, denominator, 1.0))[()]
 
 
-def _gamma_bounds(total: ArrayLike, squares: ArrayLike, largest: float, tail: float, rule: Rule) -> Any:
+def _gamma_bounds(total: ArrayLike, squares: ArrayLike, largest: float, tail: float, rule: CountRule) -> Any:
     """Quantiles of the two gamma distributions, or of their equal mixture."""
     from scipy.special import gammaincinv
 

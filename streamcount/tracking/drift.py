@@ -20,17 +20,27 @@ FARTHEST, BIN, AGREES = 3.0, 0.25, 0.35
 # So many cells tell the shift as well as all of them.
 ENOUGH_CELLS = 400
 FEWEST_CELLS = 8
+# Of fewer, half may lie on others by chance somewhere in the picture.
+FEWEST_FAR = 20
 # Where so many cells, taken anywhere, are found about where they were expected, there is nothing to look for.
 SAMPLE, AT_REST = 32, 0.15
 # The mean misfit must fall to this share for a shift to be real.
 REAL_SHARE = 0.5
 
 
-def common_shift(expected_px: Float64Array, found_px: Float64Array, diameter_px: float) -> Float64Array:
+def common_shift(
+    expected_px: Float64Array,
+    found_px: Float64Array,
+    diameter_px: float,
+    view_px: tuple[int, int] | None = None,
+) -> Float64Array:
     """(2,) pixels, the shift (y, x) from where cells were expected to where they are; zeros if there is none.
 
-    expected_px: (N, 2). found_px: (M, 2), soonest done where y ascends. diameter_px: of a usual cell.
+    expected_px: (N, 2). found_px: (M, 2), soonest done where y ascends. diameter_px: of a usual cell. view_px:
+    (height, width) of the picture, to look as far as half of it, and not for cells that are outside then; it takes
+    longer.
     """
+    farthest = FARTHEST if view_px is None else min(view_px) / 2 / diameter_px
     none = np.zeros(2)
     if len(expected_px) < FEWEST_CELLS or len(found_px) < FEWEST_CELLS:
         return none
@@ -44,14 +54,19 @@ def common_shift(expected_px: Float64Array, found_px: Float64Array, diameter_px:
     if _misfit(distances_px, rows, len(sample), diameter_px) < AT_REST:
         return none
     points = expected_px[:: -(-len(expected_px) // ENOUGH_CELLS)]
-    rows, columns, _ = pairs_within(points, np.full(len(points), FARTHEST * diameter_px), found_px)
+    rows, columns, _ = pairs_within(points, np.full(len(points), farthest * diameter_px), found_px)
     if not len(rows):
         return none
     away = found_px[columns] - points[rows]
-    shift = _refined(_peak(away, diameter_px), away, diameter_px)
+    shift = _refined(_peak(away, diameter_px, farthest), away, diameter_px)
     before, after = (
         _misfit(np.hypot(*(away - by).T), rows, len(points), diameter_px) for by in (none, shift)
     )
+    if view_px is not None:
+        gone = np.count_nonzero(((points + shift < 0) | (points + shift >= view_px)).any(axis=1))
+        if len(points) - gone < FEWEST_FAR:
+            return none
+        after = (after * len(points) - gone) / (len(points) - gone)
     return shift if after < REAL_SHARE * before else none
 
 
@@ -67,9 +82,9 @@ def _beside(
     return np.repeat(np.arange(len(points_px)), each), places
 
 
-def _peak(away: Float64Array, diameter_px: float) -> Float64Array:
+def _peak(away: Float64Array, diameter_px: float, farthest: float) -> Float64Array:
     """The middle of the bin that has, with its neighbours, most displacements."""
-    half = int(np.ceil(FARTHEST / BIN)) + 1
+    half = int(np.ceil(farthest / BIN)) + 1
     bins = np.floor(away / (BIN * diameter_px)).astype(np.int64) + half
     votes = np.zeros((2 * half + 2, 2 * half + 2))
     np.add.at(votes, (bins[:, 0], bins[:, 1]), 1.0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from streamcount.windows.figures import Rule
 
 NS_PER_S = 1_000_000_000
 # A frame is added to each window that it lies in, so overlapping ones cost as often.
@@ -80,9 +81,8 @@ class ChamberConfig(BaseModel):
 
 @dataclass(frozen=True)
 class WindowsSetup:
-    """A camera's windows, by name. level: of the confidence intervals, within (0, 1)."""
+    """A camera's windows, by name. rule: how their intervals are made."""
 
     windows: Mapping[str, WindowConfig] = field(default_factory=dict)
     chamber: ChamberConfig | None = None
-    level: float = 0.95
-    rule: Literal["exact", "mid-p"] = "exact"
+    rule: Rule = field(default_factory=Rule)

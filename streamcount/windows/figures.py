@@ -7,9 +7,15 @@ figures are made from those alone, by `figures_of`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from streamcount.statistics import diameter_um, poisson_interval, weighted_poisson_interval, wilson_interval
+from streamcount.statistics import (
+    CountRule,
+    diameter_um,
+    poisson_interval,
+    weighted_poisson_interval,
+    wilson_interval,
+)
 from streamcount.types import Figure
 from streamcount.types.figures import FIGURES
 
@@ -43,7 +49,7 @@ class Rule(NamedTuple):
     """How intervals are made: their level, within (0, 1), and the rule for counts."""
 
     level: float = 0.95
-    counts: Literal["exact", "mid-p"] = "exact"
+    counts: CountRule = "exact"
 
 
 def figures_of(sums: Sums, rule: Rule) -> tuple[Figure, ...]:
@@ -103,20 +109,22 @@ def _cells_interval(sums: Sums, zone: str, class_name: str, rule: Rule) -> tuple
 
 
 def _densities(sums: Sums, zone: str, class_name: str, rule: Rule) -> list[Figure]:
-    """Cells per area and per volume; of the whole field, those that count by the rule of haemocytometers."""
-    cells, interval = sums[Key("cells", zone, class_name)], _cells_interval(sums, zone, class_name, rule)
+    """Cells per area and per volume; of the whole field of its whole cells, each by what it stands for.
+
+    The squares of their weights add up to about the number of cells in sight, since what cuts some makes the others
+    stand for them; to more where more are counted than are in sight, since slivers were not found.
+    """
+    cells, variance = sums[Key("cells", zone, class_name)], sums.get(Key("cells_variance", zone, class_name))
+    if variance is None:
+        return []
     counted = sums.get(Key("cells_counted", zone, class_name), cells)
-    found = []
-    for name, extent in (("cells_per_mm2", "field_mm2"), ("cells_per_ml", "volume_ml")):
-        size = sums.get(Key(extent, zone), 0.0)
-        if size <= 0 or interval is None:
-            continue
-        share = counted / cells if cells else 1.0
-        # With nothing counted the least share keeps the upper bound: none of some cells is not none of none.
-        scale = max(share, 1.0 / (1.0 + cells)) / size
-        bounds = (interval[0] * share / size, interval[1] * scale)
-        found.append(figure(Key(name, zone, class_name), counted / size, bounds))
-    return found
+    squares = variance * max(1.0, counted / cells) ** 2 if counted else 0.0
+    low, high = weighted_poisson_interval(counted, squares, 1.0, rule.level, rule=rule.counts)
+    return [
+        figure(Key(name, zone, class_name), counted / size, (low / size, high / size))
+        for name, extent in (("cells_per_mm2", "field_mm2"), ("cells_per_ml", "volume_ml"))
+        if (size := sums.get(Key(extent, zone), 0.0)) > 0
+    ]
 
 
 def _sizes(sums: Sums, zone: str, class_name: str) -> list[Figure]:

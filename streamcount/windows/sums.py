@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streamcount.statistics import counted_in_image
+from streamcount.statistics import stand_for
 from streamcount.types import Detections
 from streamcount.windows.seen import Surroundings
 from streamcount.windows.state import Float64Array, Layout, OpenWindow
@@ -41,12 +41,12 @@ def sums_of(
         one_hot = classes[:, None] == np.arange(number)
         cells[1:] = surroundings.detections.T.astype(np.float64) @ one_hot
         place_areas_px = np.concatenate([place_areas_px, surroundings.zone_areas_px])
-    whole = counted_in_image(detections.boxes_px, detections.image_shape)
+    weights = stand_for(detections.boxes_px, detections.image_shape)
     size_um = detections.metadata.pixel_size_um
     um2 = 0.0 if size_um is None else size_um**2
     return FrameSums(
         cells=cells,
-        counted=np.bincount(classes, whole, number).astype(np.float64),
+        counted=np.bincount(classes, weights, number).astype(np.float64),
         cell_areas_um2=np.bincount(classes, areas_px * um2, number).astype(np.float64),
         field_um2=place_areas_px * um2,
         areas=np.array([areas_px.sum(), areas_px @ areas_px]),

@@ -54,7 +54,6 @@ def told(
         if wrong
     )
     sums = dict(_sums(window, state.layout, setup.chamber))
-    rule = Rule(setup.level, setup.rule)
     return WindowClosed(
         camera_id=whose[0],
         run_id=whose[1],
@@ -72,7 +71,7 @@ def told(
         frames_flagged=window.frames_flagged,
         late_events=window.late_events,
         late_frames=window.late_frames,
-        figures=(*figures_of(sums, rule), *(_growth(state, rule) if final else ())),
+        figures=(*figures_of(sums, setup.rule), *(_growth(state, setup.rule) if final else ())),
     )
 
 

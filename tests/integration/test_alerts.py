@@ -126,6 +126,29 @@ def test_a_silent_camera_is_told_once_over_kills_and_disturbs_no_other(broker, t
         assert process.wait(30) == 0
 
 
+def test_a_rebalance_that_gives_back_what_it_took_begins_the_watch_anew(broker, tmp_path):
+    """Meanwhile another process may have had these cameras, and told of them."""
+    from kafka import KafkaConsumer
+
+    with service(broker, tmp_path, "alerts-rebalanced", SILENT) as running:
+        running.start("alerts", "run")
+        until(running, lambda: running.logs().count("watching ") == 1)
+        # It reads another topic, so that the partitions of the watcher stay what they are.
+        other = KafkaConsumer(
+            running.settings.topics.name("windows"),
+            bootstrap_servers=broker.bootstrap_servers,
+            group_id=f"{running.settings.topics.prefix}-alerts",
+        )
+        with contextlib.closing(other):
+            deadline = time.monotonic() + PATIENCE_S
+            while not other.assignment():
+                assert time.monotonic() < deadline, running.logs()
+                other.poll(timeout_ms=200)
+            until(running, lambda: running.logs().count("watching ") >= 2)
+        lines = [line for line in running.logs().splitlines() if "watching " in line]
+        assert len({line.split("watching ")[1] for line in lines}) == 1
+
+
 LATE = """
 [alerts.late]
 kind = "latency"

@@ -98,7 +98,7 @@ def test_a_replay_numbers_anew_and_sends_each_frame_once(settings: Settings) -> 
     assert [record.value for record in records] == [b"4", b"7", b"9"]
     assert [one.sequence for one in told] == [0, 1, 2]
     assert {(one.camera_id, one.run_id) for one in told} == {
-        ("scope-1.replay", "run-1-r20260921T141320"),
+        ("scope-1.replay", "run-1-r20260921T141320000000"),
     }
     assert [one.acquired_at_ns - 10**18 for one in told] == [4, 7, 9]
     headers = header_map(records[0].headers)
@@ -113,12 +113,12 @@ def test_what_fails_again_keeps_its_name_and_is_not_doubled(settings: Settings) 
             replay.send(letter)
     (record,) = frames_of(settings)
     put_aside(settings, (record.key.decode(), record.value, list(record.headers)))
-    with Replay(settings, NOW_NS + 10**9) as replay:
+    with Replay(settings, NOW_NS + 1000) as replay:
         for letter in read_dead_letters(settings):
             replay.send(letter)
     assert (replay.sent, dict(replay.passed_over)) == (1, {"the same frame twice": 1})
     runs = [frame_metadata(one.key, header_map(one.headers)).run_id for one in frames_of(settings)]
-    assert runs == ["r" * 47 + "-r20260921T141320", "r" * 47 + "-r20260921T141321"]
+    assert runs == ["r" * 41 + "-r20260921T141320000000", "r" * 41 + "-r20260921T141320000001"]
 
 
 def test_letters_can_be_chosen(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
-from streamcount.service.reading import CONNECT_S, read_topic
+from streamcount.service.reading import CONNECT_S, on_assigned, read_topic
 from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 from streamcount.wire import encode_event, event_or_none
@@ -65,6 +65,7 @@ class AlertWatcher:
         self._watch = CameraWatch(self._rules)
         self._waiting = Waiting()
         self._assigned: set[Any] = set()
+        self._rounds = 0
         # By partition of `counts`, the offset up to which it is old.
         self._old_to: dict[int, int] = {}
         self.trouble = "not begun"
@@ -85,13 +86,14 @@ class AlertWatcher:
 
     def _follow(self, stop: threading.Event) -> None:
         clients = Clients(self._settings)
-        self._assigned = set()
+        self._assigned, self._rounds = set(), 0
         committed_s = 0.0
         try:
             while not stop.is_set():
                 self.moved_s = time.monotonic()
                 polled = clients.consumer.poll(timeout_ms=300, max_records=2000)
-                if clients.consumer.assignment() != self._assigned:
+                # What was taken away and given back in one poll another process may have had meanwhile.
+                if (clients.rounds, clients.consumer.assignment()) != (self._rounds, self._assigned):
                     self._begin(clients)
                     continue
                 told: list[Told] = []
@@ -114,7 +116,7 @@ class AlertWatcher:
         from kafka import TopicPartition
 
         consumer = clients.consumer
-        self._assigned = set(consumer.assignment())
+        self._assigned, self._rounds = set(consumer.assignment()), clients.rounds
         self._watch, self._waiting = CameraWatch(self._rules), Waiting()
         topic = self._settings.topics.name("alerts")
         for record in read_topic(self._settings, topic, client_id="streamcount-alerts"):
@@ -224,7 +226,7 @@ class AlertWatcher:
 
 
 class Clients:
-    """What speaks with Kafka; all of it belongs to one thread."""
+    """What speaks with Kafka; all of it belongs to one thread. rounds: how often partitions were shared out."""
 
     def __init__(self, settings: Settings) -> None:
         from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -234,6 +236,7 @@ class Clients:
             "client_id": "streamcount-alerts",
             "bootstrap_timeout_ms": int(CONNECT_S * 1000),
         }
+        self.rounds = 0
         with ExitStack() as stack:
             self.admin: KafkaAdminClient = KafkaAdminClient(**common, request_timeout_ms=10_000)
             stack.callback(self.admin.close)
@@ -246,7 +249,6 @@ class Clients:
             )
             stack.callback(self.producer.close, timeout=5)
             self.consumer: KafkaConsumer = KafkaConsumer(
-                *(settings.topics.name(topic) for topic in READ),
                 **common,
                 group_id=f"{settings.topics.prefix}-alerts",
                 allow_auto_create_topics=False,
@@ -260,7 +262,12 @@ class Clients:
                 metrics_enabled=False,
             )
             stack.callback(self.consumer.close, autocommit=False, timeout_ms=5000)
+            topics = [settings.topics.name(topic) for topic in READ]
+            self.consumer.subscribe(topics, listener=on_assigned(self._shared_out))
             self._open = stack.pop_all()
+
+    def _shared_out(self) -> None:
+        self.rounds += 1
 
     def ends(self, partitions: Sequence[Any]) -> dict[Any, int]:
         """The offset behind the last record of each. Raises KafkaError."""

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 # A run whose frames come and go in more pieces than this is looked at from a later frame on.
 MOST_PIECES = 2000
 
@@ -65,9 +67,9 @@ class Ranges:
         return self._lasts[-1] if self._lasts else None
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The frames first..through of one run, and what became of each; later ones, `waiting` of them, are in work.
+    docs/dashboard.md defines the words.
 
     published: frames that the camera has sent or told of, from `first` on; its highest sequence tells.
     difference: frames up to `through` of which nobody has said anything. It is 0, or something is wrong.

@@ -93,8 +93,8 @@ class OnDemand:
         self._check()
         replayed = Replayed()
         with self._replaying:
-            # A replay's runs are named by the second: two within one would be one run.
-            self._replayed_ns = max(time.time_ns(), self._replayed_ns + 10**9)
+            # A replay's runs are named by the microsecond: two within one would be one run.
+            self._replayed_ns = max(time.time_ns(), self._replayed_ns + 1000)
             letters = [self.dead_letter(*place) for place in places]
             with Replay(self._settings, self._replayed_ns) as again:
                 for letter in letters:

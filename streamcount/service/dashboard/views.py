@@ -17,20 +17,6 @@ SPARKLINE_POINTS = 120
 DIFFERENCE_S = 3.0
 
 
-class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """The frames of one run, from the first that was heard of on; docs/dashboard.md defines the words."""
-
-    run_id: str
-    first: int
-    through: int
-    published: int
-    counted: int
-    missing: int
-    dead_lettered: int
-    waiting: int
-    difference: int
-
-
 class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One camera, now. Times are RFC 3339 in UTC, null where there is none.
 
@@ -54,7 +40,7 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     quality_why: str
     alerts: tuple[str, ...]
     severity: str
-    account: AccountView | None
+    account: Account | None
     difference_lasts: bool
     dead_letters: int
     sparkline: list[int]
@@ -85,7 +71,7 @@ def summary(camera: CameraLive, now_s: float, now_ns: int) -> CameraSummary:
         quality_why=camera.quality_why,
         alerts=tuple(sorted(alerts)),
         severity=worst([alert.severity for alert in alerts.values()]),
-        account=_account_view(account),
+        account=account,
         difference_lasts=difference_lasts(camera, account, now_s),
         dead_letters=camera.dead_letters_seen,
         sparkline=[point.total for point in list(camera.counts)[-SPARKLINE_POINTS:]],
@@ -130,12 +116,6 @@ def rfc3339(time_ns: int) -> str:
 def clocks() -> tuple[float, int]:
     """The two clocks that `summary` wants."""
     return time.monotonic(), time.time_ns()
-
-
-def _account_view(account: Account | None) -> AccountView | None:
-    if account is None:
-        return None
-    return AccountView(**{name: getattr(account, name) for name in AccountView.__struct_fields__})
 
 
 def worst(severities: list[str]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError
-from streamcount.service.reading import CONNECT_S
+from streamcount.service.reading import CONNECT_S, on_assigned
 from streamcount.service.topics import groups_topic
 
 if TYPE_CHECKING:
-    from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer
+    from kafka import KafkaConsumer, KafkaProducer
 
 SESSION_S = 10.0
 SEND_S = 30.0
@@ -28,20 +28,6 @@ class Membership(NamedTuple):
 
     rounds: int
     partitions: frozenset[int]
-
-
-def _listener(assigned: Callable[[], None]) -> ConsumerRebalanceListener:
-    """Calls `assigned` whenever partitions were shared out."""
-    from kafka import ConsumerRebalanceListener
-
-    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-        def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-            """Nothing: all is read again when they are assigned."""
-
-        def on_partitions_assigned(self, assigned_now: Collection[Any]) -> None:
-            assigned()
-
-    return Listener()
 
 
 class Clients:
@@ -91,7 +77,7 @@ class Clients:
                 heartbeat_interval_ms=2_000,
             )
             stack.callback(self.member.close, autocommit=False, timeout_ms=5000)
-            self.member.subscribe([groups_topic(settings)], listener=_listener(self._assigned))
+            self.member.subscribe([groups_topic(settings)], listener=on_assigned(self._assigned))
             self.topic = settings.topics.name("windows")
             numbers = self.windows.partitions_for_topic(self.topic)
             if not numbers:

@@ -12,7 +12,7 @@ from streamcount.wire import arrays
 from streamcount.wire.records import OTHER_VERSION
 
 # Raised whenever GroupRunState, or what is in it, changes its form.
-VERSION = 2
+VERSION = 3
 
 
 class Telling(msgspec.Struct, frozen=True):

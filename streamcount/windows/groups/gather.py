@@ -10,13 +10,11 @@ import msgspec
 from streamcount.types import WindowClosed
 from streamcount.types.figures import DERIVED
 from streamcount.windows.groups.config import Group
+from streamcount.windows.groups.known import is_told, with_told
 from streamcount.windows.groups.state import Gathering, GroupState, Reached, Source, Untold
 from streamcount.windows.groups.total import group_window
 
-# By name of a window, so many that were told are known one by one; before them all count as told.
-KEPT_TOLD = 512
 KEPT_RUNS = 8
-NOWHERE = Reached(-1, -1)
 
 
 def gather(
@@ -24,10 +22,11 @@ def gather(
 ) -> tuple[GroupState, tuple[WindowClosed, ...]]:
     """The state after a window, and the group's windows that are final by it, each told once.
 
-    One is final when all cameras have told up to its end; or when one of them has told up to `wait_ns` after it, and
-    then without those that are silent. Only what they told since the window's first part came says how far they are:
-    before, they may have been in another time, of an older film or a wrong clock. What comes later is counted in
-    none, and the next window of that name tells of it.
+    One is final when all cameras have told up to its end; or when one of them has told up to `wait_ns` after it and
+    has gone on for as long since the window's first part came, and then without those that are silent. What they told
+    before that part says nothing of how far they are: they may have been in another time, of an older film or a wrong
+    clock. That one has gone on says that time has passed even where its clock is wrong, so a leap of it counts for
+    one window only. What comes later is counted in none, and the next window of that name tells of it.
     Windows that are not final, of other cameras or of groups, and repeats change nothing.
     """
     if not closed.final or closed.members or closed.camera_id not in group.cameras:
@@ -36,17 +35,14 @@ def gather(
     if source is None:
         return state, ()
     name, camera = closed.window, closed.camera_id
-    # A run that ended in a window has not told up to its end.
-    here = Reached(min(closed.window_end_ns, closed.decided_at_ns), state.taken + 1)
-    reached = {**state.reached.get(name, {}), camera: here}
+    reached = state.reached.get(name, {})
+    reached = {**reached, camera: _gone_on(reached.get(camera), closed)}
     state = msgspec.structs.replace(
-        state,
-        sources={**state.sources, camera: source},
-        taken=here.taken,
-        reached={**state.reached, name: reached},
+        state, sources={**state.sources, camera: source}, reached={**state.reached, name: reached}
     )
-    state = _with_late(state, closed) if _is_told(state, closed) else _with_part(state, closed)
-    return _told(state, name, group)
+    told_before = is_told(state.told.get(name, ()), closed.window_start_ns, closed.window_end_ns)
+    state = _with_late(state, closed) if told_before else _with_part(state, closed)
+    return _told(_since_then(state, name, camera), name, group)
 
 
 def _after(source: Source, closed: WindowClosed) -> Source | None:
@@ -63,9 +59,28 @@ def _after(source: Source, closed: WindowClosed) -> Source | None:
     return Source(closed.run_id, closed.sequence, told, source.past_runs)
 
 
-def _is_told(state: GroupState, closed: WindowClosed) -> bool:
-    span = (closed.window_start_ns, closed.window_end_ns)
-    return span in state.told.get(closed.window, ()) or span[1] <= state.told_to_ns.get(closed.window, 0)
+def _gone_on(before: Reached | None, closed: WindowClosed) -> Reached:
+    """How far the camera is with this window."""
+    # A run that ended in a window has not told up to its end.
+    at_ns = min(closed.window_end_ns, closed.decided_at_ns)
+    if before is None:
+        return Reached(at_ns)
+    step_ns = max(0, at_ns - before.at_ns)
+    # Of frames that are further apart than windows, equal steps are no leaps.
+    most_ns = max(closed.window_end_ns - closed.window_start_ns, before.step_ns)
+    return Reached(at_ns, step_ns, before.gone_ns + min(step_ns, most_ns))
+
+
+def _since_then(state: GroupState, name: str, camera: str) -> GroupState:
+    """Notes from where on the camera goes on beside the windows of this name that wait."""
+    gone_ns = state.reached[name][camera].gone_ns
+    gathering = tuple(
+        msgspec.structs.replace(one, gone_ns={**one.gone_ns, camera: gone_ns})
+        if one.window == name and camera not in one.gone_ns
+        else one
+        for one in state.gathering
+    )
+    return msgspec.structs.replace(state, gathering=gathering)
 
 
 def _with_late(state: GroupState, closed: WindowClosed) -> GroupState:
@@ -83,7 +98,7 @@ def _with_part(state: GroupState, closed: WindowClosed) -> GroupState:
     span = (closed.window, closed.window_start_ns, closed.window_end_ns)
     others = [one for one in state.gathering if (one.window, one.start_ns, one.end_ns) != span]
     found = [one for one in state.gathering if (one.window, one.start_ns, one.end_ns) == span]
-    before = found[0] if found else Gathering(*span, since=state.taken)
+    before = found[0] if found else Gathering(*span)
     grown = msgspec.structs.replace(before, parts=(*before.parts, part))
     gathering = sorted((*others, grown), key=_order)
     return msgspec.structs.replace(state, gathering=tuple(gathering))
@@ -95,19 +110,27 @@ def _order(one: Gathering) -> tuple[int, str]:
 
 def _told(state: GroupState, name: str, group: Group) -> tuple[GroupState, tuple[WindowClosed, ...]]:
     """Tells what is final of the windows of this name."""
-    reached = [state.reached.get(name, {}).get(camera, NOWHERE) for camera in group.cameras]
+    reached = state.reached.get(name, {})
     events: list[WindowClosed] = []
     kept: list[Gathering] = []
     for one in state.gathering:
-        since_ns = [each.at_ns if each.taken >= one.since else NOWHERE.at_ns for each in reached]
-        slowest_ns, farthest_ns = min(since_ns), max(since_ns)
-        waits = slowest_ns < one.end_ns
-        if one.window != name or (waits and farthest_ns < one.end_ns + group.wait_ns):
+        since = {
+            camera: reached[camera] for camera in group.cameras if camera in one.gone_ns and camera in reached
+        }
+        past = [camera for camera, here in since.items() if here.at_ns >= one.end_ns]
+        waits = len(past) < len(group.cameras)
+        if one.window != name or (waits and not any(_waited(one, since[each], each, group) for each in past)):
             kept.append(one)
             continue
         state, final = _final(state, one, group, waited=waits)
         events += final
     return msgspec.structs.replace(state, gathering=tuple(kept)), tuple(events)
+
+
+def _waited(one: Gathering, here: Reached, camera: str, group: Group) -> bool:
+    """Whether this camera says that the window has waited for long enough."""
+    gone_ns = here.gone_ns - one.gone_ns[camera]
+    return here.at_ns >= one.end_ns + group.wait_ns and gone_ns >= group.wait_ns
 
 
 def relieve(state: GroupState, group: Group) -> tuple[GroupState, tuple[WindowClosed, ...]]:
@@ -134,13 +157,9 @@ def _final(
 
 
 def _with_told(state: GroupState, one: Gathering) -> GroupState:
-    told = sorted((*state.told.get(one.window, ()), (one.start_ns, one.end_ns)))
-    told_to_ns = state.told_to_ns
-    if len(told) > KEPT_TOLD:
-        told_to_ns = {**told_to_ns, one.window: max(told_to_ns.get(one.window, 0), told[0][1])}
+    told = with_told(state.told.get(one.window, ()), one.start_ns, one.end_ns)
     return msgspec.structs.replace(
         state,
-        told={**state.told, one.window: tuple(told[-KEPT_TOLD:])},
-        told_to_ns=told_to_ns,
+        told={**state.told, one.window: told},
         untold={name: news for name, news in state.untold.items() if name != one.window},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from streamcount.types import WindowClosed
+from streamcount.windows.groups.known import Told
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -23,22 +24,27 @@ class Gathering(msgspec.Struct, frozen=True):
     """One window of the group that is not told yet.
 
     parts: the windows of its cameras that are there, in the order in which they came. A camera has several where a
-    run ended or settings changed in it. Their figures are those that add, without intervals. since: the number of
-    the first of them in GroupState.taken.
+    run ended or settings changed in it. Their figures are those that add, without intervals. gone_ns: by camera,
+    Reached.gone_ns of the first window that it told since the first part came, that one included.
     """
 
     window: str
     start_ns: int
     end_ns: int
     parts: tuple[WindowClosed, ...] = ()
-    since: int = 0
+    gone_ns: dict[str, int] = {}
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """Up to when a camera has told, and the number in GroupState.taken of the window by which it did."""
+    """Up to when a camera has told.
+
+    step_ns: how far its last window brought it, 0 where it went back. gone_ns: how far it went on in all; of a leap
+    beyond its own rhythm no more than a window's length counts.
+    """
 
     at_ns: int
-    taken: int
+    step_ns: int = 0
+    gone_ns: int = 0
 
 
 class Untold(msgspec.Struct, frozen=True):
@@ -51,15 +57,12 @@ class Untold(msgspec.Struct, frozen=True):
 class GroupState(msgspec.Struct, frozen=True):
     """All of one group.
 
-    sources: by camera. taken: how many windows were taken in. reached: by window's name and camera. gathering: by end
-    and name. told: by window's name, the (start_ns, end_ns) of the newest that were told. told_to_ns: by window's
-    name; what ends there or earlier was told. untold: by window's name.
+    sources: by camera. reached: by window's name and camera. gathering: by end and name. told, untold: by window's
+    name.
     """
 
     sources: dict[str, Source] = {}
-    taken: int = 0
     reached: dict[str, dict[str, Reached]] = {}
     gathering: tuple[Gathering, ...] = ()
-    told: dict[str, tuple[tuple[int, int], ...]] = {}
-    told_to_ns: dict[str, int] = {}
+    told: dict[str, tuple[Told, ...]] = {}
     untold: dict[str, Untold] = {}

@@ -54,8 +54,8 @@ def test_windows_and_alerts_of_a_group_survive_being_stored_after_each_window():
     [
         (b"", OTHER_VERSION),
         (b"\x00abc", OTHER_VERSION),
-        (b"\x01abc", OTHER_VERSION),
-        (b"\x02abc", "bad-record"),
+        (b"\x02abc", OTHER_VERSION),
+        (b"\x03abc", "bad-record"),
     ],
 )
 def test_what_is_no_stored_group_is_refused(data, reason):

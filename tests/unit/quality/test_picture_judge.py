@@ -113,9 +113,24 @@ def test_fixed_limits_hold_from_the_first_frame():
     assert [list(one) for one in told] == [["saturated", "empty"], ["uneven"], ["dark", "low-contrast"]]
 
 
-def test_a_jump_of_the_stage_is_drift_and_an_unknown_shift_is_not():
-    for shift, flags in ((None, []), (3.0, []), (21.0, ["drift"])):
-        assert list(complaints(empty_quality(), GOOD[0], CONFIG, cells=9, shift_px=shift)) == flags
+def of_stage(shifts):
+    """The flags after each frame of a film in which the stage moves so."""
+    state, told = empty_quality(), []
+    for sequence, shift in enumerate(shifts):
+        state, flags, _ = judge(state, metadata(sequence), GOOD[sequence % 12], CONFIG, cells=40, shift=shift)
+        told.append(flags)
+    return told
+
+
+def test_a_stage_that_jumps_once_is_told_until_it_was_still_for_a_while():
+    told = of_stage([None, (0.0, 0.1), (1.5, -0.3), *[(0.0, 0.0)] * 20])
+    assert [number for number, flags in enumerate(told) if flags == ("drift",)] == list(range(4, 16))
+    assert of_stage([None, (0.9, 0.3), (0.0, 0.0)] + [None] * 5)[-1] == ()
+
+
+def test_a_stage_that_keeps_drifting_is_told_and_one_that_trembles_is_not():
+    assert of_stage([(0.0, -0.3)] * 9)[-4:] == [("drift",)] * 4
+    assert not any(of_stage([(0.8, 0.0), (-0.8, 0.0)] * 15))
 
 
 def test_without_cells_focus_is_not_judged():

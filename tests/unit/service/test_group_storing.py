@@ -70,5 +70,5 @@ def test_a_state_that_fits_into_no_record_ends_with_the_remedy():
 def test_a_damaged_state_is_refused_with_the_remedy():
     words = "delete the record of key plate in lab.groups-state"
     with pytest.raises(StreamcountError, match=words):
-        run._stored("plate", b"\x02abc", "lab.groups-state")
+        run._stored("plate", b"\x03abc", "lab.groups-state")
     assert run._stored("plate", b"", "lab.groups-state") is None

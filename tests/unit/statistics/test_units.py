@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamcount.statistics import counted_in, counted_in_image, diameter_um
+from streamcount.statistics import counted_in, counted_in_image, diameter_um, stand_for
 
 
 def test_a_diameter_is_of_the_circle_of_the_same_area():
@@ -60,6 +60,23 @@ def test_each_cell_counts_in_exactly_one_square_of_a_grid(cells):
 )  # fmt: skip
 def test_at_the_edge_of_an_image_a_cell_that_ends_less_than_a_pixel_before_it_touches_it(box, counts):
     assert counted_in_image([box], (400, 600)).tolist() == [counts]
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 12), (12, 3)])
+def test_a_cell_anywhere_in_and_around_an_image_counts_for_its_area_whatever_its_size(height, width):
+    """Summed over all places each stands for as many cells as there are places in the image."""
+    shape = (50, 60)
+    tops, lefts = np.mgrid[-height : shape[0] + 1, -width : shape[1] + 1].reshape(2, -1)
+    boxes = np.stack([tops, lefts, tops + height, lefts + width], axis=1)
+    # What is cut is found in part, or not at all.
+    in_part = np.clip(boxes, 0, [*shape, *shape])
+    for found in (boxes, in_part):
+        assert stand_for(found, shape).sum() == pytest.approx(shape[0] * shape[1])
+
+
+def test_a_cell_that_hardly_fits_stands_for_four_at_most():
+    assert stand_for([(20, 20, 75, 75)], (100, 100)).tolist() == [4.0]
+    assert stand_for([(2, 2, 96, 100), (0.5, 2, 4, 4), (40, 40, 60, 96)], (100, 100)).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

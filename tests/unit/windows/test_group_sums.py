@@ -94,8 +94,11 @@ def test_a_group_is_the_sum_of_its_cameras_with_fractions_and_intervals_of_the_w
     assert value(first, "viability") == pytest.approx(0.9)
     assert value(first, "confluence") == pytest.approx(0.3)
     area_mm2 = 2 * (400 * 0.5) ** 2 * 1e-6
-    assert value(first, "cells_per_mm2") == pytest.approx(10 / area_mm2)
-    assert value(first, "cells_per_ml") == pytest.approx(2 * 10 / (area_mm2 * 0.1 * 1e-3))
+    # Of boxes of 20 px in 400, each stands for so many.
+    counted = value(first, "cells_counted")
+    assert counted == pytest.approx(10 * (400 / 370) ** 2)
+    assert value(first, "cells_per_mm2") == pytest.approx(counted / area_mm2)
+    assert value(first, "cells_per_ml") == pytest.approx(2 * counted / (area_mm2 * 0.1 * 1e-3))
     [viability] = [f for f in first.figures if f.name == "viability"]
     # Wilson's interval of 9 in 10.
     assert (viability.low, viability.high) == pytest.approx((0.5958, 0.9821), abs=1e-4)
@@ -220,6 +223,71 @@ def test_a_camera_whose_clock_was_once_far_ahead_does_not_end_the_wait_for_other
     live = [window(camera, n) for n in range(6) for camera in "ab"]
     _, told = run([window("c", 9_460_800), *live], group)
     assert facts(told) == [(n, False, ("members-missing",), (A, B), ("c",)) for n in range(4)]
+
+
+THREE = Group("plate", ("a", "b", "c"), wait_ns=20 * S)
+YEAR = 3_153_600
+
+
+def test_a_camera_that_goes_on_with_a_clock_far_ahead_ends_no_wait_before_its_time():
+    """c's clock is a year ahead, and b is a window behind a."""
+    live = [[window("c", YEAR + n), window("a", n), window("b", n - 1)] for n in range(1, 9)]
+    _, told = run([one for each in live for one in each], THREE)
+    assert facts([one for one in told if one.window_start_ns < YEAR * S]) == [
+        (0, False, ("members-missing",), (B,), ("a", "c")),
+        *((n, False, ("members-missing",), (A, B), ("c",)) for n in range(1, 8)),
+    ]
+    assert all(
+        one.members == ("c",) and one.complete is False for one in told if one.window_start_ns >= YEAR * S
+    )
+
+
+def test_that_it_goes_on_ends_the_wait_for_those_that_are_silent():
+    ahead = [window("c", YEAR + n) for n in range(5)]
+    state, told = run([ahead[0], window("a", 1), *ahead[1:3]], THREE)
+    assert [one.members for one in told] == [("c",)]
+    # c's first window after a's may have begun before it; two more are the 20 s.
+    _, told = run(ahead[3:4], THREE, state=state)
+    assert facts(told)[0] == (1, False, ("members-missing",), (A,), (B, "c"))
+
+
+@pytest.mark.parametrize("there_and_back", [False, True], ids=["leaps once", "leaps each other window"])
+def test_a_clock_that_leaps_does_not_end_the_waits_of_others(there_and_back):
+    def leaping(n):
+        return window("c", n + (YEAR if n > 3 and (n % 2 or not there_and_back) else 0), run=f"run-{n}")
+
+    film = [[window("a", n), leaping(n), window("b", n - 1)] for n in range(1, 12)]
+    _, told = run([one for each in film for one in each], THREE)
+    here = [one for one in told if one.window_start_ns < YEAR * S]
+    assert all({"a", "b"} <= set(one.members) for one in here[1:])
+    assert [one.window_start_ns // S // 10 for one in here] == list(range(11))
+    assert {one.late_members for one in told} <= {(), ("c",)}
+
+
+def test_frames_further_apart_than_windows_are_no_leap():
+    group = Group("plate", ("a", "b"), wait_ns=500 * S)
+    # Of 600 s each: the first step is taken for a leap, the second is the rhythm.
+    film = [window("a", 60 * n) for n in range(3)]
+    assert run(film[:2], group)[1] == []
+    _, told = run(film, group)
+    assert facts(told) == [(n, False, ("members-missing",), (A,), (B,)) for n in (0, 60)]
+
+
+def test_a_film_of_an_earlier_day_is_summed_after_many_windows_of_today_and_told_once():
+    def day(first, run_id, numbers):
+        return [window(camera, first + n, run=run_id) for n in numbers for camera in "ab"]
+
+    today = day(20_000, "today", [n for n in range(1500) if n % 97])
+    film = day(8_640, "film", range(40))
+    state, told = run([*today, *film])
+    assert facts(told[-40:]) == [(8_640 + n, True, (), (A, B), ()) for n in range(40)]
+    # Again, as another run: it was told.
+    state, told = run(day(8_640, "again", range(40)), state=state)
+    assert told == []
+    # And today's go on behind it.
+    _, told = run(day(20_000, "later", range(1490, 1503)), state=state)
+    assert [one.window_start_ns // S // 10 for one in told] == [21_500, 21_501, 21_502]
+    assert told[0].late_members == (A, B)
 
 
 def test_what_is_relieved_is_told_once_as_it_stands_the_oldest_first():
