@@ -16,7 +16,7 @@ from streamcount.sources.base import Run
 from streamcount.sources.simulated import SimulatedConfig
 from streamcount.sources.simulated.world import World
 from streamcount.statistics import Estimate
-from streamcount.types import WindowClosed
+from streamcount.types import Frame, WindowClosed
 
 FIELDS = 1000
 PIXEL_UM, DEPTH_UM, DILUTION = 0.5, 100.0, 2.0
@@ -37,6 +37,8 @@ SETTINGS = f"""
 kind = "watershed"
 min_diameter_um = 8
 max_diameter_um = 40
+[figures]
+edges = "EDGES"
 [chamber]
 depth_um = {DEPTH_UM}
 dilution = {DILUTION}
@@ -52,10 +54,11 @@ points_px = {[[y, x] for y, x in SQUARE]}
 
 
 class Field(NamedTuple):
-    """One field of the chamber. field, square: cells per mL told of the whole field and of a square within it;
-    all_per_ml: had all that was found been counted."""
+    """One field of the chamber. field: cells per mL of the whole field by the rule of haemocytometers; whole: by its
+    whole cells; square: of a square within it; all_per_ml: had all that was found been counted."""
 
     field: Estimate
+    whole: Estimate
     square: Estimate
     all_per_ml: float
 
@@ -86,10 +89,17 @@ def filled(cells_per_ml: float, seed: int) -> SimulatedConfig:
     return config.model_copy(update={"cells": fewer + int(rng.random() < (number - below) / (above - below))})
 
 
-def looked_at(pipeline: Pipeline, cells_per_ml: float, seed: int) -> Field:
+def looked_at(by_rule: Pipeline, by_whole: Pipeline, cells_per_ml: float, seed: int) -> Field:
     """What a field of a chamber is told to hold."""
     source = filled(cells_per_ml, seed).build()
     frame = next(iter(source.frames(Run("chamber", f"r{seed}", lambda: 0))))
+    told, found = _told(by_rule, frame)
+    whole, _ = _told(by_whole, frame)
+    return Field(told[""], whole[""], told["square"], found / volume_ml())
+
+
+def _told(pipeline: Pipeline, frame: Frame) -> tuple[dict[str, Estimate], int]:
+    """Cells per mL by zone, and how many cells were found."""
     state, result = pipeline.step(pipeline.initial_state("chamber"), frame)
     _, closed = pipeline.finish(state)
     [window] = [event for event in closed.events if isinstance(event, WindowClosed)]
@@ -98,21 +108,25 @@ def looked_at(pipeline: Pipeline, cells_per_ml: float, seed: int) -> Field:
         for each in window.figures
         if (each.name, each.class_name) == ("cells_per_ml", "")
     }
-    return Field(told[""], told["square"], len(result.detections) / volume_ml())
+    return told, len(result.detections)
 
 
 def fields(mean: float, number: int, first_seed: int) -> Iterator[Field]:
     """Of a concentration at which a field holds so many cells on average."""
-    pipeline = parse_settings(SETTINGS, environment={}).pipeline("chamber")
+    by_rule, by_whole = (
+        parse_settings(SETTINGS.replace("EDGES", edges), environment={}).pipeline("chamber")
+        for edges in ("haemocytometer", "whole-cells")
+    )
     for seed in range(first_seed, first_seed + number):
-        yield looked_at(pipeline, mean / volume_ml(), seed)
+        yield looked_at(by_rule, by_whole, mean / volume_ml(), seed)
 
 
 def run(console: Console) -> None:
     """Measures and prints."""
     cv2.setNumThreads(1)
     table = Table(
-        *("cells a field", "cells/mL", "coverage %", "bias %", "of a square within: coverage %", "bias %"),
+        *("cells a field", "cells/mL", "coverage %", "bias %", "by whole cells: coverage %", "bias %"),
+        *("of a square within: coverage %", "bias %"),
         *("bias of all in sight %", "standard error %"),
         title=f"a simulated chamber, watershed, {FIELDS} fields each",
     )
@@ -120,7 +134,7 @@ def run(console: Console) -> None:
         true = mean / volume_ml()
         found = list(fields(mean, FIELDS, 1000 * mean))
         row = [str(mean), f"{true:.3g}"]
-        for told in ([each.field for each in found], [each.square for each in found]):
+        for told in zip(*((each.field, each.whole, each.square) for each in found), strict=True):
             row.append(f"{100 * np.mean([each.low <= true <= each.high for each in told]):.1f}")
             row.append(f"{100 * (np.mean([each.value for each in told]) / true - 1):+.1f}")
         row.append(f"{100 * (np.mean([each.all_per_ml for each in found]) / true - 1):+.1f}")

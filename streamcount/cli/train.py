@@ -23,7 +23,6 @@ from streamcount.cli._training import (
     some_of,
     words,
 )
-from streamcount.detection.bundle import load_bundle
 from streamcount.errors import TrainingError
 
 INTERRUPTED = 130  # as shells say it of Ctrl-C
@@ -158,6 +157,8 @@ def train(
     if output.exists() and any(output.iterdir()) and not replace:
         raise TrainingError(f"{output} is not empty; name a new folder for --output, or give --replace.")
     if parent:
+        from streamcount.detection.bundle import load_bundle
+
         load_bundle(parent)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own talk hides what is told here
     console = Console(stderr=True)

@@ -22,7 +22,7 @@ from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
 from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
-from streamcount.windows.config import NS_PER_S
+from streamcount.windows.config import NS_PER_S, Edges
 from streamcount.windows.figures import Rule
 from streamcount.windows.groups import Group, GroupConfig
 from streamcount.wire.images import Encoding
@@ -188,6 +188,11 @@ class FiguresConfig(_Section):
         default="exact",
         description="intervals of counts: exact never covers less than the level; mid-p covers it on average",
     )
+    edges: Edges = Field(
+        default="haemocytometer",
+        description="which cells count in densities of the whole field: those that touch neither its lower nor its "
+        "right edge; or whole-cells, each by how many it stands for",
+    )
 
 
 class Settings(_Section):
@@ -265,7 +270,7 @@ class Settings(_Section):
         """The windows of a camera, and how their figures are made."""
         camera = self._camera(camera_id)
         chamber = camera.chamber if camera and camera.chamber else self.chamber
-        return WindowsSetup(self.windows, chamber, self._interval_rule())
+        return WindowsSetup(self.windows, chamber, self._interval_rule(), self.figures.edges)
 
     def group_pipeline(self, name: str) -> GroupPipeline:
         """What sums and judges the windows of a group's cameras. Raises KeyError where there is no such group."""

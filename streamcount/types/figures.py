@@ -17,7 +17,7 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "cells_now": FigureMeaning("", "cells in the last frame"),
     "cells_seen": FigureMeaning("", "different cells that were followed"),
     "cells_variance": FigureMeaning("", "variance of cells, were all different cells independent"),
-    "cells_counted": FigureMeaning("", "whole cells in a frame, each by how many it stands for"),
+    "cells_counted": FigureMeaning("", "cells in a frame that count in densities of the whole field"),
     "cells_sized": FigureMeaning("", "cells in a frame whose pixel size is known"),
     "dead_cells": FigureMeaning("", "mean number of dead cells in a frame"),
     "mitotic_cells": FigureMeaning("", "mean number of cells in mitosis in a frame"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -79,10 +80,15 @@ class ChamberConfig(BaseModel):
     )
 
 
+Edges: TypeAlias = Literal["haemocytometer", "whole-cells"]
+
+
 @dataclass(frozen=True)
 class WindowsSetup:
-    """A camera's windows, by name. rule: how their intervals are made."""
+    """A camera's windows, by name. rule: how their intervals are made. edges: which cells count in the densities of
+    the whole field."""
 
     windows: Mapping[str, WindowConfig] = field(default_factory=dict)
     chamber: ChamberConfig | None = None
     rule: Rule = field(default_factory=Rule)
+    edges: Edges = "haemocytometer"

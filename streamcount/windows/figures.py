@@ -109,16 +109,17 @@ def _cells_interval(sums: Sums, zone: str, class_name: str, rule: Rule) -> tuple
 
 
 def _densities(sums: Sums, zone: str, class_name: str, rule: Rule) -> list[Figure]:
-    """Cells per area and per volume; of the whole field of its whole cells, each by what it stands for.
+    """Cells per area and per volume; of the whole field, of the cells that count by the rule for its edges.
 
-    The squares of their weights add up to about the number of cells in sight, since what cuts some makes the others
-    stand for them; to more where more are counted than are in sight, since slivers were not found.
+    Where each stands for several, the squares of the weights add up to about the number of cells in sight, since what
+    cuts some makes the others stand for them; to more where more are counted than are in sight.
     """
     cells, variance = sums[Key("cells", zone, class_name)], sums.get(Key("cells_variance", zone, class_name))
     if variance is None:
         return []
     counted = sums.get(Key("cells_counted", zone, class_name), cells)
-    squares = variance * max(1.0, counted / cells) ** 2 if counted else 0.0
+    share = counted / cells if cells else 0.0
+    squares = variance * (share if share < 1 else share**2)
     low, high = weighted_poisson_interval(counted, squares, 1.0, rule.level, rule=rule.counts)
     return [
         figure(Key(name, zone, class_name), counted / size, (low / size, high / size))

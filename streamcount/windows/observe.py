@@ -45,7 +45,7 @@ def observe(
         growth=growth,
     )
     state = _opened_at(aligned(state, seen.tracks), setup, now_ns)
-    sums = sums_of(seen.detections, seen.surroundings, _layout(seen), flagged=seen.flagged)
+    sums = sums_of(seen.detections, seen.surroundings, _layout(seen), setup.edges, flagged=seen.flagged)
     state = msgspec.structs.replace(state, windows=_with_this_frame(state, seen, sums, now_ns))
     state = with_events(state, seen, setup)
     losses = [_loss(event) for event in seen.events if isinstance(event, FramesMissing)]

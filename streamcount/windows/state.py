@@ -42,7 +42,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     covered, covered_frames: foreground fractions summed, and of how many frames. field_px: their areas summed.
     areas: (2,) float64, areas of cells in px summed, and their squares.
     cells: (P, C) float64, cells summed over frames. cells_now: (P, C) float64, those of the last frame.
-    counted: (C,) float64, whole cells summed, each by what it stands for.
+    counted: (C,) float64, cells summed that count in densities, each by its weight.
     cell_areas_um2: (C,) float64, areas of cells summed over scaled frames. sized: (C,) float64, how many.
     happened: (P, C, 7) float64, events by HAPPENINGS.
     dwell_s: (P,) float64, how long the cells that left a zone had been in it, summed.

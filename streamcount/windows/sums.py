@@ -7,8 +7,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streamcount.statistics import stand_for
+from streamcount.statistics import counted_in_image, stand_for
 from streamcount.types import Detections
+from streamcount.windows.config import Edges
 from streamcount.windows.seen import Surroundings
 from streamcount.windows.state import Float64Array, Layout, OpenWindow
 
@@ -28,7 +29,7 @@ class FrameSums(NamedTuple):
 
 
 def sums_of(
-    detections: Detections, surroundings: Surroundings | None, layout: Layout, *, flagged: bool
+    detections: Detections, surroundings: Surroundings | None, layout: Layout, edges: Edges, *, flagged: bool
 ) -> FrameSums:
     """What a frame adds: P places of `layout`, C classes."""
     classes, number = detections.class_ids, len(layout.model.class_names)
@@ -41,7 +42,8 @@ def sums_of(
         one_hot = classes[:, None] == np.arange(number)
         cells[1:] = surroundings.detections.T.astype(np.float64) @ one_hot
         place_areas_px = np.concatenate([place_areas_px, surroundings.zone_areas_px])
-    weights = stand_for(detections.boxes_px, detections.image_shape)
+    weight = stand_for if edges == "whole-cells" else counted_in_image
+    weights = weight(detections.boxes_px, detections.image_shape)
     size_um = detections.metadata.pixel_size_um
     um2 = 0.0 if size_um is None else size_um**2
     return FrameSums(

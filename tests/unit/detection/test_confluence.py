@@ -17,9 +17,9 @@ def test_halos_are_no_cell_and_dark_insides_are():
     with_halo[17:40, 17:43] = True
     hollow[20:40, 20:40] = True
     hollow[25:35, 25:35] = False
-    assert confluence.cover(grey, cells, cells) == (1 / 9, 1 / 9, 0, 0)
-    assert confluence.cover(grey, cells, with_halo)[2:] == (1, 0)
-    assert confluence.cover(grey, cells, hollow)[2:] == (0, 0.25)
+    assert confluence.cover(grey, cells, cells) == (1 / 9, 1 / 9, 0, 0, 1)
+    assert confluence.cover(grey, cells, with_halo)[2:4] == (1, 0)
+    assert confluence.cover(grey, cells, hollow)[2:] == (0, 0.25, 0.75)
 
 
 @pytest.mark.skipif(not confluence.DATA.is_dir(), reason=f"needs the images of Usiigaci in {confluence.DATA}")

@@ -16,12 +16,12 @@ def test_the_concentration_lies_in_the_intervals_and_edges_do_not_add_cells():
     # At 95 %, 19 or fewer of 24 happen once in two hundred times.
     assert sum(each.square.low <= true <= each.square.high for each in found) >= 20
     assert sum(each.field.low <= true <= each.field.high for each in found) >= 20
-    square, field, everyone = (
-        np.mean(each) / true
-        for each in zip(*((one.square.value, one.field.value, one.all_per_ml) for one in found), strict=True)
+    square, field, whole = (
+        np.mean([getattr(one, name).value for one in found]) / true for name in ("square", "field", "whole")
     )
+    everyone = np.mean([one.all_per_ml for one in found]) / true
     # 270 cells are expected in the squares, give or take 16, and 360 in the fields, give or take 20.
     assert square == pytest.approx(1, abs=0.18)
-    assert field == pytest.approx(1, abs=0.16)
-    # All in sight are too many, by those that the edges cut.
-    assert everyone > field + 0.02
+    assert whole == pytest.approx(1, abs=0.16)
+    # All in sight are more than those that the rule counts by the cells that the lower and right edges cut.
+    assert everyone > field + 0.04

@@ -94,11 +94,8 @@ def test_a_group_is_the_sum_of_its_cameras_with_fractions_and_intervals_of_the_w
     assert value(first, "viability") == pytest.approx(0.9)
     assert value(first, "confluence") == pytest.approx(0.3)
     area_mm2 = 2 * (400 * 0.5) ** 2 * 1e-6
-    # Of boxes of 20 px in 400, each stands for so many.
-    counted = value(first, "cells_counted")
-    assert counted == pytest.approx(10 * (400 / 370) ** 2)
-    assert value(first, "cells_per_mm2") == pytest.approx(counted / area_mm2)
-    assert value(first, "cells_per_ml") == pytest.approx(2 * counted / (area_mm2 * 0.1 * 1e-3))
+    assert value(first, "cells_per_mm2") == pytest.approx(10 / area_mm2)
+    assert value(first, "cells_per_ml") == pytest.approx(2 * 10 / (area_mm2 * 0.1 * 1e-3))
     [viability] = [f for f in first.figures if f.name == "viability"]
     # Wilson's interval of 9 in 10.
     assert (viability.low, viability.high) == pytest.approx((0.5958, 0.9821), abs=1e-4)

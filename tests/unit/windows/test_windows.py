@@ -153,7 +153,7 @@ def test_windows_are_told_as_they_stand_where_asked():
     assert len({w.message_id for w in told}) == len(told)
 
 
-def test_cells_that_the_edges_cut_do_not_count_in_densities_and_whole_ones_stand_for_them():
+def test_cells_that_touch_the_bottom_or_right_edge_do_not_count_in_densities():
     # Boxes of 20 px in an image of 400 x 400.
     places = [(100, 100), (100, 8), (8, 100), (100, 392), (392, 100)]
     film = [with_meta(seen(i, places), pixel_size_um=2.0) for i in range(14)]
@@ -162,12 +162,22 @@ def test_cells_that_the_edges_cut_do_not_count_in_densities_and_whole_ones_stand
     height, width = film[0].image_shape
     area_mm2 = height * width * 4e-6
     assert value(window, "cells") == 5
-    counted = (400 / 370) ** 2
-    assert value(window, "cells_counted") == pytest.approx(counted)
-    assert value(window, "cells_per_mm2") == pytest.approx(counted / area_mm2)
-    assert value(window, "cells_per_ml") == pytest.approx(2 * counted / (area_mm2 * 0.1 / 1000))
+    assert value(window, "cells_counted") == 3
+    assert value(window, "cells_per_mm2") == pytest.approx(3 / area_mm2)
+    assert value(window, "cells_per_ml") == pytest.approx(2 * 3 / (area_mm2 * 0.1 / 1000))
     low, high = interval(window, "cells_per_ml")
     assert low < value(window, "cells_per_ml") < high
+
+
+def test_where_whole_cells_count_each_stands_for_those_that_the_edges_cut():
+    # Boxes of 20 px in an image of 400 x 400, of which the first alone is whole.
+    places = [(100, 100), (100, 8), (8, 100), (100, 392), (392, 100)]
+    film = [with_meta(seen(i, places), pixel_size_um=2.0) for i in range(14)]
+    _, [window, *_] = run(counting(edges="whole-cells"), film)
+    height, width = film[0].image_shape
+    counted = (400 / 370) ** 2
+    assert value(window, "cells_counted") == pytest.approx(counted)
+    assert value(window, "cells_per_mm2") == pytest.approx(counted / (height * width * 4e-6))
 
 
 def test_a_bad_picture_is_counted_and_told():
