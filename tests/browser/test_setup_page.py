@@ -34,6 +34,8 @@ def opened(page: Any, url: str, running: Running) -> Any:
 
 
 def click(page: Any, drawing: Any, *points: tuple[float, float]) -> None:
+    # The mouse reaches only what is in view, and the page moves to what has the focus.
+    drawing.evaluate("drawing => drawing.scrollIntoView({block: 'center'})")
     for y, x in points:
         page.mouse.click(*shown_at(page, drawing, y, x))
 

@@ -23,11 +23,13 @@ from streamcount.service.topics import TopicSpec, check_topics, make_topics
 
 pytestmark = pytest.mark.broker
 
+# Ctrl-C is ignored by what a shell without a terminal starts in the background, and by all that this starts in turn.
 FOREGROUND = """
-import sys
+import signal, sys
 from pathlib import Path
 from streamcount.service.broker import run_broker
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run_broker(
     Path(sys.argv[1]), nodes=1, port=0, heap_mb=256, say=lambda line: None,
     serving=lambda broker: print(broker.bootstrap_servers, *broker.pids.values(), flush=True),
