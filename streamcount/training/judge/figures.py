@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamcount.training.data.labelled import Dataset
+from streamcount.training.data.labelled import Dataset, as_one_class
 from streamcount.training.judge.finds import Found
 from streamcount.training.judge.matching import match
 
@@ -51,18 +51,13 @@ def figures(
     ranked: finds with the doubtful ones, for average precision; counted: those that count.
     """
     result = _figures(dataset, ranked, counted) if by_class else {}
-    return {**result, **_figures(_merged(dataset), _as_one(ranked), _as_one(counted))}
+    return {**result, **_figures(as_one_class(dataset, ANY_CLASS), _as_one(ranked), _as_one(counted))}
 
 
 def f1_of_all(dataset: Dataset, counted: list[Found]) -> float:
     """The F1 of `figures` for all classes taken as one, without the time that the others take."""
-    one, finds = _merged(dataset), _as_one(counted)
+    one, finds = as_one_class(dataset, ANY_CLASS), _as_one(counted)
     return _f1(int(_right(one, finds).sum()), int(counts(finds, 1).sum()), int(true_counts(one).sum()))
-
-
-def _merged(dataset: Dataset) -> Dataset:
-    images = tuple(replace(image, class_ids=np.zeros_like(image.class_ids)) for image in dataset.images)
-    return Dataset(images, (ANY_CLASS,))
 
 
 def _as_one(finds: list[Found]) -> list[Found]:
