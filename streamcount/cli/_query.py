@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamcount.cli._console import output_console
 from streamcount.errors import SinkError
 from streamcount.wire.cloudevents import format_time
 
@@ -35,7 +34,7 @@ def print_table(answer: Answer) -> None:
     for row in answer.rows:
         cells = (_shown(name, value) for name, value in zip(answer.columns, row, strict=True))
         table.add_row(*(Text(cell) for cell in cells))
-    console = output_console()
+    console = Console()
     # What is piped on has no edge to be cut off at.
     if not console.is_terminal:
         console = Console(width=WIDE)
