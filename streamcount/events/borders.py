@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.types import Float32Array
+from streamcount.types.ranges import each_in
 
 # Ellipses in boxes that overlap by a smaller share of the sum of their half-axes may lie apart as cells.
 OVERLAP = 0.2
@@ -78,8 +79,7 @@ def _beside(boxes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.in
     width = max(STRIPE * usual, (float(right.max()) - begins) / MOST_STRIPES, 1e-3)
     begin = ((left - begins) / width).astype(np.int64)
     stripes = ((right - begins) / width).astype(np.int64) - begin + 1
-    who = np.repeat(np.arange(len(boxes)), stripes)
-    stripe = begin[who] + np.arange(len(who)) - np.repeat(np.cumsum(stripes) - stripes, stripes)
+    who, stripe = each_in(begin, stripes)
     highest = float(top.min())
     shift = stripe * (float(bottom.max()) - highest + 1.0) - highest
     tops = top[who] + shift
@@ -87,9 +87,7 @@ def _beside(boxes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.in
     who, tops, bottoms = who[order], tops[order], (bottom[who] + shift)[order]
     # Each pair once: the other box begins between this one's top and bottom.
     after = np.maximum(np.searchsorted(tops, bottoms, "right") - np.arange(1, len(order) + 1), 0)
-    ends = np.cumsum(after)
-    first = np.repeat(np.arange(len(order)), after)
-    second = first + 1 + np.arange(int(ends[-1])) - np.repeat(ends - after, after)
+    first, second = each_in(np.arange(1, len(order) + 1), after)
     first, second = who[first], who[second]
     overlap = (left[first] < right[second]) & (left[second] < right[first])
     return first[overlap], second[overlap]

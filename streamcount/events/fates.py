@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from streamcount.events.borders import moves_out, outside, touched_edges
 from streamcount.events.config import EventsConfig
 from streamcount.types import Float32Array, Tracks, TrackStatus
+from streamcount.types.ranges import each_in
 
 Fate: TypeAlias = Literal["left", "lost", "shrank", "fragmented", "vanished"]
 LEFT: Fate = "left"
@@ -108,9 +109,8 @@ def _near(
     heights = others_px[order]
     firsts = np.searchsorted(heights, heights_px - reaches_px)
     each = np.searchsorted(heights, heights_px + reaches_px) - firsts
-    ends = np.cumsum(each)
-    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + each, each)
-    return np.repeat(np.arange(len(heights_px)), each), order[places]
+    ends, places = each_in(firsts, each)
+    return ends, order[places]
 
 
 def _numbers(ends: NDArray[np.intp], number: int) -> NDArray[np.intp]:

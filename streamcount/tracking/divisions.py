@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamcount.tracking.gating import diameters_of, pairs_within
 from streamcount.tracking.motion import Float64Array
 from streamcount.types import Int64Array
+from streamcount.types.ranges import each_in
 
 # What scatters by as much as this costs 1. Lengths in diameters of the mother, areas as logarithms of a ratio.
 MIDPOINT_SCATTER = 0.25
@@ -115,9 +116,7 @@ def _pairs_of_same(owners: Int64Array, values: Int64Array) -> tuple[Int64Array, 
     """Owner, first and second of each two values of one owner. owners: ascending."""
     starts = np.searchsorted(owners, owners, side="right")
     later = starts - np.arange(len(owners)) - 1
-    first = np.repeat(np.arange(len(owners)), later)
-    step = np.arange(len(first)) - np.repeat(np.cumsum(later) - later, later)
-    second = first + 1 + step
+    first, second = each_in(np.arange(1, len(owners) + 1), later)
     return owners[first], values[first], values[second]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from streamcount.tracking.gating import pairs_within
 from streamcount.tracking.motion import Float64Array
+from streamcount.types.ranges import each_in
 
 # In usual diameters: how far the stage may jump in a frame; a bin of the correlation; what agrees with a shift.
 FARTHEST, BIN, AGREES = 3.0, 0.25, 0.35
@@ -77,9 +78,7 @@ def _beside(
     heights = np.ascontiguousarray(found_px[:, 0])
     firsts = np.searchsorted(heights, points_px[:, 0] - reach_px)
     each = np.searchsorted(heights, points_px[:, 0] + reach_px, side="right") - firsts
-    ends = np.cumsum(each)
-    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + each, each)
-    return np.repeat(np.arange(len(points_px)), each), places
+    return each_in(firsts, each)
 
 
 def _peak(away: Float64Array, diameter_px: float, farthest: float) -> Float64Array:

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from streamcount.tracking.motion import Float64Array
 from streamcount.tracking.state import NOT_MEASURED
 from streamcount.types import Int64Array
+from streamcount.types.ranges import each_in
 
 # Cells of the grid are as high as the largest radius; where that is so many times the usual one, a tree finds pairs
 # sooner.
@@ -92,10 +93,8 @@ def _beside(
     line = (band[:, None] + np.array([-1, 0, 1])) * n_columns
     firsts = starts[line + first[:, None]].ravel()
     each = starts[line + last[:, None]].ravel() - firsts
-    ends = np.cumsum(each)
-    owners = np.repeat(np.repeat(np.arange(len(points_px)), 3), each)
-    places = np.arange(int(ends[-1])) + np.repeat(firsts - ends + each, each)
-    return owners, by_cell[places]
+    thirds, places = each_in(firsts, each)
+    return thirds // 3, by_cell[places]
 
 
 def _pairs_by_tree(
