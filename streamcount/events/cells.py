@@ -93,7 +93,8 @@ def cell_events(
     events += _turned(scene, seen)
     events += _abnormal(scene, seen, detections)
     population = copy.population
-    if detections is not None and not detections.quality:
+    looked_at = config.abnormal_deviations or config.unsure_below
+    if detections is not None and not detections.quality and looked_at:
         population, unusual = _unlike(scene, seen, detections)
         events += unusual
     events += _told_dead(scene, seen)

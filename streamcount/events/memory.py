@@ -130,8 +130,10 @@ def aligned(memory: CellMemory, track_ids: Int64Array) -> tuple[CellMemory, NDAr
 
 def _grown(name: str, array: NDArray[Any], more: int) -> NDArray[Any]:
     """A copy with so many rows more, of cells of which nothing is known."""
-    empty = np.full((more, *array.shape[1:]), _DEFAULTS.get(name, 0), array.dtype)
-    return np.concatenate([array, empty])
+    grown = np.empty((len(array) + more, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    grown[len(array) :] = _DEFAULTS.get(name, 0)
+    return grown
 
 
 def keep_places(memory: CellMemory, tracks: Tracks, rows: NDArray[np.intp]) -> None:

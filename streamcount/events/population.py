@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.statistics import quantiles
 from streamcount.types import Float32Array, Int64Array
 
 # What is known of a cell: natural logarithms of its area and of its elongation, and its intensity, where
@@ -64,7 +65,7 @@ def learned(
     total = population.learned + numbers
     for class_id in np.flatnonzero(numbers).tolist():
         rows = samples[class_id, : min(int(total[class_id]), size)].astype(np.float32)
-        quartiles[class_id] = np.quantile(rows, QUARTILES, axis=0).T
+        quartiles[class_id] = quantiles(rows, QUARTILES).T
     return Population(
         samples=samples,
         learned=total,
@@ -82,7 +83,8 @@ def deviations(population: Population, class_ids: Int64Array, features: Float32A
     Stat. Assoc. 88, 1993: the MAD's variance is 1.36 / n). NaN where nothing is known. class_ids: (n,).
     features: (n, 3).
     """
-    low, middle, high = np.moveaxis(population.quartiles[class_ids], 2, 0)
+    quartiles = population.quartiles[class_ids]
+    low, middle, high = quartiles[..., 0], quartiles[..., 1], quartiles[..., 2]
     away = features - middle
     side = np.where(away > 0, high - middle, middle - low)
     spread = np.maximum(side, (high - low) / 2) * np.float32(NORMAL_PER_QUARTILE)

@@ -30,6 +30,7 @@ from streamcount.types import (
     TrackStatus,
     WindowClosed,
 )
+from streamcount.types.halves import halved
 from streamcount.windows import Seen, WindowsSetup, end_run, lose, observe
 
 
@@ -68,10 +69,12 @@ class Pipeline:
 
         A frame too small to be measured has no `picture`. Raises FrameError, ModelError.
         """
-        found = described(self.detector.detect(frame, labels=labels), frame.image)
+        found = self.detector.detect(frame, labels=labels)
         if not measurable(frame.image):
-            return found
-        return msgspec.structs.replace(found, picture=measure(frame.image))
+            return described(found, frame.image)
+        half = halved(frame.image)
+        found = described(found, frame.image, half)
+        return msgspec.structs.replace(found, picture=measure(frame.image, half))
 
     def step(self, state: PipelineState, frame: Frame) -> tuple[PipelineState, StepResult]:
         """advance(state, detect(frame))."""

@@ -16,9 +16,9 @@ from streamcount.quality.state import (
     NORMAL_PER_MAD,
     TILES,
     QualityState,
-    medians,
     remembered,
 )
+from streamcount.statistics import medians
 from streamcount.types import FrameMetadata, PictureMeasures, QualityChanged
 
 # No more than this is cell in an empty field.
@@ -84,7 +84,7 @@ def bubble_score(state: QualityState, measures: PictureMeasures) -> float | None
     if not lit.any():
         return None
     rows = np.log(np.maximum(np.vstack([state.history[:, TILES:], measures.profile])[:, lit], DARKEST_TILE))
-    rows -= np.median(rows, axis=1, keepdims=True)
+    rows -= medians(rows.T)[:, None]
     old, new = rows[:-1], rows[-1]
     usual = medians(old)
     spread = NORMAL_PER_MAD * medians(np.abs(old - usual))

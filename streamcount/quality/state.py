@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.statistics import medians
 from streamcount.types import PictureMeasures
 
 FLAGS = ("out-of-focus", "saturated", "dark", "uneven", "low-contrast", "drift", "empty", "bubble")
@@ -90,9 +91,3 @@ def _with_best(state: QualityState) -> QualityState:
         best_focus=tuple(float(value) for value in best),
         best_spread=tuple(float(value) for value in widths),
     )
-
-
-def medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The medians of the columns of some dozens of rows, at least one, in a small part of the time of np.median."""
-    ranked, half = np.sort(rows, axis=0), len(rows) // 2
-    return np.asarray(ranked[half] if len(rows) % 2 else (ranked[half - 1] + ranked[half]) / 2)

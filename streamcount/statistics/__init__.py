@@ -9,6 +9,7 @@ from streamcount.statistics.intervals import (
     weighted_poisson_interval,
     wilson_interval,
 )
+from streamcount.statistics.ranked import medians, quantiles
 from streamcount.statistics.series import GrowthState, Series, coarse, no_counts, observe, series_of
 from streamcount.statistics.units import IMAGE_EDGE_PX, counted_in, counted_in_image, diameter_um, stand_for
 
@@ -25,9 +26,11 @@ __all__ = [
     "counted_in_image",
     "diameter_um",
     "doubling_time",
+    "medians",
     "no_counts",
     "observe",
     "poisson_interval",
+    "quantiles",
     "series_of",
     "stand_for",
     "weighted_poisson_interval",

@@ -24,27 +24,33 @@ def aligned(state: WindowsState, tracks: Tracks) -> WindowsState:
     stay, over = np.flatnonzero(there), np.flatnonzero(~there)
     # Of the old columns those that stay, where they go, and those that are over.
     columns = stay, places[stay], over
-    windows = tuple(_moved(window, state.track_classes[over], columns, len(ids)) for window in state.windows)
+    windows = _moved(state.windows, state.track_classes[over], columns, len(ids)) if state.windows else ()
     return msgspec.structs.replace(state, track_ids=ids, track_classes=classes, windows=windows)
 
 
 def _moved(
-    window: OpenWindow,
+    windows: tuple[OpenWindow, ...],
     over_classes: Int64Array,
     columns: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
     tracks: int,
-) -> OpenWindow:
+) -> tuple[OpenWindow, ...]:
     stay, places, over = columns
-    sightings = np.zeros((len(window.cells), tracks), np.int32)
-    sightings[:, places] = window.sightings.take(stay, axis=1)
-    lives = window.lives
+    # All windows at once, (W, P, N): they are of one layout, and each frame moves them all.
+    before = np.stack([window.sightings for window in windows])
+    after = np.zeros((*before.shape[:2], tracks), np.int32)
+    after[:, :, places] = before.take(stay, axis=2)
+    lives = [window.lives for window in windows]
     if len(over):
-        lives = lives + _summed(window.sightings.take(over, axis=1), over_classes, lives.shape[2])
-    return msgspec.structs.replace(window, sightings=sightings, lives=lives)
+        added = _summed(before.take(over, axis=2), over_classes, lives[0].shape[2])
+        lives = [old + added[:, row] for row, old in enumerate(lives)]
+    return tuple(
+        msgspec.structs.replace(window, sightings=sightings, lives=summed)
+        for window, sightings, summed in zip(windows, after, lives, strict=True)
+    )
 
 
 def _summed(sightings: NDArray[np.int32], classes: Int64Array, number: int) -> NDArray[np.float64]:
-    """(3, P, C) sightings, their squares and the tracks seen at all, of (P, N) sightings."""
+    """(3, ..., C) sightings, their squares and the tracks seen at all, of (..., N) sightings."""
     rows = sightings.astype(np.float64)
     of_class = (classes[:, None] == np.arange(number)).astype(np.float64)
     return np.asarray(np.stack([rows, rows * rows, rows > 0]) @ of_class)

@@ -95,7 +95,7 @@ def distances(points: Float64Array, segments: Float64Array) -> Float64Array:
     away = points[:, None] - starts
     lengths = np.maximum((along**2).sum(axis=1), np.finfo(np.float64).tiny)
     shares = np.clip((away * along).sum(axis=2) / lengths, 0.0, 1.0)
-    least: Float64Array = np.hypot(*(away - shares[..., None] * along).transpose(2, 0, 1)).min(axis=1)
+    least: Float64Array = np.sqrt(np.square(away - shares[..., None] * along).sum(axis=2).min(axis=1))
     return least
 
 
@@ -107,11 +107,13 @@ def signed_crossings(befores: Float64Array, afters: Float64Array, points: Float6
     """
     starts, ends = points[:-1], points[1:]
     right = [right_of(place[:, None], starts, ends) >= 0 for place in (befores, afters)]
-    # Of each vertex one side for both its segments: a path through it cannot slip between them.
-    beyond = right_of(points[None], befores[:, None], afters[:, None]) >= 0
-    met = (right[0] != right[1]) & (beyond[:, :-1] != beyond[:, 1:])
     steps = right[1].astype(np.int64) - right[0]
-    total: NDArray[np.int64] = (met * steps).sum(axis=1)
+    total = np.zeros(len(befores), np.int64)
+    # Hardly any path changes sides of a segment, be it far off.
+    rows = np.flatnonzero(steps.any(axis=1))
+    # Of each vertex one side for both its segments: a path through it cannot slip between them.
+    beyond = right_of(points[None], befores[rows, None], afters[rows, None]) >= 0
+    total[rows] = (steps[rows] * (beyond[:, :-1] != beyond[:, 1:])).sum(axis=1)
     return total
 
 

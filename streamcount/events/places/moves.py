@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamcount.events.memory import NO_CLASS, CellMemory, aligned, with_classes
 from streamcount.events.places.geometry import BoolArray
-from streamcount.events.places.layout import PlacesMap
+from streamcount.events.places.layout import Place, PlacesMap
 from streamcount.events.places.memory import (
     PlacesMemory,
     aligned_places,
@@ -30,6 +31,7 @@ from streamcount.types import (
 from streamcount.types.tracks import rows_of
 
 PlaceStory: TypeAlias = ZoneEntered | ZoneLeft | LineCrossed
+Rows: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,19 @@ class _Frame:
         """(N,) the tracks that are over with this frame."""
         return np.asarray(self.tracks.status == TrackStatus.ENDED)
 
-    @cached_property
-    def told_classes(self) -> Int64Array:
-        """(N,) the class last told of each cell; the tracker's where none was."""
-        told = self.tracks.class_ids.copy()
+    def told_classes(self, rows: Rows) -> Int64Array:
+        """(n,) the class last told of these cells; the tracker's where none was."""
+        told = self.tracks.class_ids[rows]
         for cells in (self.cells.before, self.cells.after):
             cells = with_classes(cells, self.model.class_names)
-            rows, known = rows_of(cells.track_ids, self.tracks.track_ids)
-            classes = cells.told_classes[rows[known]]
+            places, known = rows_of(cells.track_ids, self.tracks.track_ids[rows])
+            classes = cells.told_classes[places[known]]
             told[np.flatnonzero(known)[classes != NO_CLASS]] = classes[classes != NO_CLASS]
         return told
+
+    def classes_of(self, rows: Rows) -> dict[int, int]:
+        """The same by row."""
+        return dict(zip(rows.tolist(), self.told_classes(rows).tolist(), strict=True)) if len(rows) else {}
 
     @cached_property
     def scene(self) -> Scene:
@@ -103,9 +108,11 @@ class _Frame:
         before = with_classes(self.cells.before, self.model.class_names)
         return Scene(self.tracks, aligned(before, self.tracks.track_ids)[0], self.model)
 
-    def wanted(self, classes: BoolArray) -> BoolArray:
-        """(N,) whether the cell's class is among those for which classes (C + 1,) is true."""
-        return np.asarray(classes[self.told_classes])
+    def wanted(self, place: Place, rows: Rows) -> BoolArray:
+        """(n,) whether these cells are of a class that the place is for."""
+        if not place.classes:
+            return np.ones(len(rows), np.bool_)
+        return np.asarray(place.wanted(self.model.class_names)[self.told_classes(rows)])
 
 
 def _zone_events(frame: _Frame) -> list[PlaceStory]:
@@ -122,21 +129,24 @@ def _zone_events(frame: _Frame) -> list[PlaceStory]:
             points = places.points_of(column, tracks.centroids_px[rows], tracks.boxes_px[rows])
             leaving[rows, column] = zone.beyond(points, tracks.areas_px[rows])
         if zone.classes:
-            wanted = frame.wanted(zone.wanted(frame.model.class_names))
+            wanted = frame.wanted(zone, np.arange(len(tracks)))
             entering[:, column] &= wanted
             leaving[:, column] |= memory.inside[:, column] & ~wanted & frame.seen
     leaving |= memory.inside & frame.ended[:, None]
-    events: list[PlaceStory] = [_left(frame, row, column) for column, row in np.argwhere(leaving.T).tolist()]
+    told = frame.classes_of(np.flatnonzero((leaving | entering).any(axis=1)))
+    events: list[PlaceStory] = [
+        _left(frame, row, column, told[row]) for column, row in np.argwhere(leaving.T).tolist()
+    ]
     for column, row in np.argwhere(entering.T).tolist():
-        said = frame.scene.said(row, int(frame.told_classes[row]))
+        said = frame.scene.said(row, told[row])
         events.append(ZoneEntered(zone=places.zones[column].name, **said))
     memory.inside[leaving], memory.since_ns[leaving] = False, 0
     memory.inside[entering], memory.since_ns[entering] = True, now_ns
     return events
 
 
-def _left(frame: _Frame, row: int, column: int) -> ZoneLeft:
-    said = frame.scene.said(row, int(frame.told_classes[row]), last=bool(frame.ended[row]))
+def _left(frame: _Frame, row: int, column: int, class_id: int) -> ZoneLeft:
+    said = frame.scene.said(row, class_id, last=bool(frame.ended[row]))
     dwell_ns = said["happened_at_ns"] - int(frame.memory.since_ns[row, column])
     # A camera's clock may have been put back in between.
     return ZoneLeft(zone=frame.places.zones[column].name, dwell_ns=max(0, dwell_ns), **said)
@@ -158,10 +168,9 @@ def _line_events(frame: _Frame) -> list[PlaceStory]:
         if not len(rows):
             continue
         rows = rows[line.beyond(tracks.centroids_px[rows].astype(np.float64), tracks.areas_px[rows])]
-        wanted = frame.wanted(line.wanted(frame.model.class_names))
-        for row in rows[wanted[rows]].tolist():
+        for row, class_id in frame.classes_of(rows[frame.wanted(line, rows)]).items():
             forward = crossed[row, column] > 0
-            said = frame.scene.said(row, int(frame.told_classes[row]))
+            said = frame.scene.said(row, class_id)
             events.append(LineCrossed(line=line.name, direction="forward" if forward else "backward", **said))
         crossed[rows, column] = 0
     crossed[frame.ended] = 0

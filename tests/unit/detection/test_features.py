@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamcount.detection.features import described, intensities, tenth
+from streamcount.detection.features import described, intensities
 from tests.films import discs, seen
 
 CENTRES = [(30.0, 40.0), (80.0, 150.0), (120.0, 60.0)]
@@ -51,9 +51,3 @@ def test_a_frame_without_cells_has_no_intensities():
     assert found.intensities is not None
     assert found.intensities.shape == (0,)
     assert found.intensities.dtype == np.float32
-
-
-@pytest.mark.parametrize("number", [1, 2, 11, 601])
-def test_the_side_of_the_smaller_cells_is_numpys_quantile(number: int) -> None:
-    sides = np.random.default_rng(number).uniform(3, 90, (number, 2)).astype(np.float32)
-    assert tenth(sides) == pytest.approx(float(np.quantile(sides, 0.1)), rel=1e-6)

@@ -16,7 +16,6 @@ from streamcount.quality import (
     judge,
     measure,
 )
-from streamcount.quality.state import medians
 from tests.pictures import cells, metadata
 
 CONFIG = QualityConfig()
@@ -162,9 +161,3 @@ def test_history_is_thinned_after_the_first_frames():
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ValidationError):
         QualityConfig(**bad)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 7, 30])
-def test_medians_are_those_of_numpy(rows: int) -> None:
-    history = np.random.default_rng(rows).normal(0, 5, (rows, 4))
-    np.testing.assert_array_equal(medians(history), np.median(history, axis=0))
