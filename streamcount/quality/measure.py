@@ -24,8 +24,8 @@ SMALLEST_SIDE_PX = 16
 OCTAVES = 4
 # Only every so many-th row is asked for white and black pixels: whole rows are read fast.
 STRIDE = 16
-# Rows in which the noise is estimated: a band of so many in each so many.
-NOISE_BAND, NOISE_EVERY = 4, 48
+# Rows in which the noise is estimated: a band of so many in each so many, and about so many bands in a large picture.
+NOISE_BAND, NOISE_EVERY, NOISE_BANDS = 4, 48, 10
 # Median of |x| of a normal x, and the length of the mask whose response to white noise is measured (Immerkaer 1996).
 MEDIAN_ABSOLUTE, MASK_LENGTH = 0.6745, 6.0
 NOISE_MASK = np.array([1, -2, 1], np.float32)  # down and across
@@ -107,7 +107,7 @@ def _octaves(half: Plane) -> list[Plane]:
 
 def _noise_variance(image: Plane) -> float:
     """Variance of the camera's noise, squared grey levels, from bands of rows all over the picture."""
-    tops = np.arange(0, len(image) - NOISE_BAND, NOISE_EVERY)
+    tops = np.arange(0, len(image) - NOISE_BAND, max(NOISE_EVERY, len(image) // NOISE_BANDS))
     rows = image[(tops[:, None] + np.arange(NOISE_BAND)).ravel()]
     depth = cv2.CV_16S if image.dtype == np.uint8 else cv2.CV_32F
     filtered = cv2.sepFilter2D(_grey(rows), depth, NOISE_MASK, NOISE_MASK)
