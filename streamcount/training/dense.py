@@ -22,8 +22,13 @@ MASK_SHARES = (1.0, 1.0, 1.0, 2.0)
 
 def fit(dataset: Dataset, recipe: Recipe, work: Path, progress: Progress | None = None) -> Any:
     """Train the dense net on a set's images; see `learn` for ``work`` and what is raised."""
+    return learn(lesson_of(dataset, recipe), recipe, work, progress)
+
+
+def lesson_of(dataset: Dataset, recipe: Recipe) -> Lesson:
+    """What the dense net learns of a set's images."""
     shares = MASK_SHARES if recipe.instances else BOX_SHARES
-    lesson = Lesson(
+    return Lesson(
         build=partial(build_net, len(dataset.class_names), recipe),
         batches=make_batches(dataset, recipe),
         images=len(dataset.images),
@@ -31,7 +36,6 @@ def fit(dataset: Dataset, recipe: Recipe, work: Path, progress: Progress | None 
         parts=LOSSES,
         losses=partial(each_loss, weights=class_weights(dataset), shares=shares),
     )
-    return learn(lesson, recipe, work, progress)
 
 
 def class_weights(dataset: Dataset) -> list[float]:

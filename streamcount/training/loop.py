@@ -78,8 +78,11 @@ def learn(lesson: Lesson, recipe: Recipe, work: Path, progress: Progress | None 
     trained = _Step(net, averaged, optimizer, recipe.ema_decay, lesson.losses, total >= FUSED_FROM)
     frozen_epochs = round(recipe.frozen_share * recipe.epochs)
     log = tf.summary.create_file_writer(str(work / LOGS))
-    for epoch in range(int(done.numpy()), recipe.epochs):
-        step = trained.compiled(kept if epoch < frozen_epochs else [])
+    first = int(done.numpy())
+    for epoch in range(first, recipe.epochs):
+        # Once for each of the two stages: to make a step takes as long as dozens of them, and its memory is kept.
+        if epoch in (first, frozen_epochs):
+            step = trained.compiled(kept if epoch < frozen_epochs else [])
         losses: list[Any] = []
         for i, batch in enumerate(batches.epoch(epoch)):
             losses.append(step(*(tf.constant(part) for part in batch)).numpy())

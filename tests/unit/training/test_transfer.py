@@ -15,7 +15,8 @@ pytest.importorskip("tensorflow", reason="training needs the `train` extra")
 from streamcount.detection.bundle import PACKAGE
 from streamcount.errors import ModelError, TrainingError
 from streamcount.training.data.readers.yolo import read_class_names, read_yolo_part
-from streamcount.training.dense import fit
+from streamcount.training.dense import fit, lesson_of
+from streamcount.training.loop import learn
 from streamcount.training.net import build_net
 from streamcount.training.recipe import Recipe
 from streamcount.training.weights import load_backbone, load_weights, save_weights
@@ -61,6 +62,25 @@ def test_frozen_layers_stay_while_the_last_ones_learn(
     np.testing.assert_allclose(_values(child, "at8_conv"), _values(parent, "at8_conv"), atol=1e-3)
     fresh = fit(dataset, replace(RECIPE, parent=str(folder), frozen_share=0.0), tmp_path / "work-2")
     assert np.abs(_values(fresh, "at8_conv") - _values(parent, "at8_conv")).max() > 5e-3
+
+
+def test_a_step_is_made_once_for_each_stage(tmp_path: Path, write_data: Callable[..., Path]) -> None:
+    root = write_data(tmp_path / "data", train=4, val=1)
+    folder = tmp_path / "parent"
+    shutil.copytree(PACKAGE.parent / "models" / "blood-smear", folder)
+    save_weights(build_net(7, RECIPE), folder)
+    recipe = replace(RECIPE, epochs=4, parent=str(folder), frozen_share=0.5)
+    lesson = lesson_of(read_yolo_part(root / "train", read_class_names(root)), recipe)
+    traced = 0
+
+    def losses(*given: object) -> object:
+        nonlocal traced
+        traced += 1
+        return lesson.losses(*given)
+
+    learn(replace(lesson, losses=losses), recipe, tmp_path / "work")
+    # TensorFlow runs the Python once for each step that it makes.
+    assert traced == 2
 
 
 def test_a_parent_of_another_width_is_refused(tmp_path: Path) -> None:
