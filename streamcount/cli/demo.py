@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +37,10 @@ def demo(
         help="Open the live page in a browser; by default where this is a terminal of a desktop.",
     ),
 ) -> None:
-    """Runs a Kafka broker, two cameras and a worker, and shows the counts as they come.
+    """Runs a Kafka broker, two cameras and a worker, keeps the results, and shows the counts as they come.
 
-    Nothing else is needed, no Docker and no microscope: the cameras are simulated. Ctrl-C ends all of it.
+    Nothing else is needed, no Docker and no microscope: the cameras are simulated. A store, pictures of abnormal
+    cells and alerts on cameras that fall silent are kept as in a lab. Ctrl-C ends all of it.
     """
     import webbrowser
     from importlib.util import find_spec
@@ -46,14 +48,14 @@ def demo(
     from rich.console import Console
 
     from streamcount.service.broker import default_data_folder
-    from streamcount.service.demo import page_url, run_demo
+    from streamcount.service.demo import STORE, page_url, run_demo
     from streamcount.service.processes import set_up_logging
     from streamcount.service.watch import run_watch
 
     set_up_logging()
     console = Console(stderr=True)
     folder = data or default_data_folder().with_name("demo")
-    console.print("Starting a Kafka broker, a worker and two cameras; logs are in", str(folder))
+    console.print("Starting a Kafka broker, two cameras, a worker and a store; logs are in", str(folder))
 
     with_page = find_spec("nicegui") is not None if page is None else page
 
@@ -71,6 +73,8 @@ def demo(
 
     run_demo(folder, rate_hz, images, show, page=with_page)
     console.print("Ended: cameras, worker and broker.")
+    asked = shlex.join(["streamcount", "query", "counts", "--store", str(folder / STORE)])
+    console.print("What was counted stays:", asked, soft_wrap=True)
 
 
 def _on_a_desktop() -> bool:

@@ -1,4 +1,4 @@
-"""The demo: a broker, two cameras and a worker on this machine, all real, all ended together."""
+"""The demo: a broker, cameras, a worker and what keeps its results on this machine, all real, all ended together."""
 
 from __future__ import annotations
 
@@ -66,7 +66,31 @@ frames_retention_bytes = 268435456
 [worker]
 port = 0
 data_folder = "{folder}/worker"
+
+[sinks.store]
+kind = "sqlite"
+path = "{folder}/{store}"
+
+[alerts.silent]
+kind = "silent"
+after_s = 20
+severity = "critical"
+
+[alerts.late]
+kind = "latency"
+above_s = 5
+for_s = 30
 """
+
+STORE = "store.sqlite"
+# What runs beside the page, by the name of its log.
+PARTS = {
+    "worker": ("worker",),
+    "camera": ("camera",),
+    "sink": ("sink",),
+    "snapshots": ("snapshots", "run"),
+    "alerts": ("alerts", "run"),
+}
 
 END_S = 10.0
 
@@ -76,7 +100,7 @@ def demo_configuration(servers: str, folder: Path, rate_hz: float, images: Path 
     first = SIMULATED_SMEAR if images is None else FOLDER
     text = COMMON + first + SIMULATED_NUCLEI
     path = "" if images is None else images.resolve().as_posix()
-    return text.format(servers=servers, folder=folder.as_posix(), rate_hz=rate_hz, path=path)
+    return text.format(servers=servers, folder=folder.as_posix(), store=STORE, rate_hz=rate_hz, path=path)
 
 
 def run_demo(
@@ -87,7 +111,7 @@ def run_demo(
     *,
     page: bool = False,
 ) -> None:
-    """Starts broker, topics, worker and cameras; calls `show`; ends everything when it returns or raises.
+    """Starts broker, topics and PARTS; calls `show`; ends everything when it returns or raises.
 
     The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever it is; later ones are ignored, since the
     ending is on. However this process ends, its parts end too (on Linux). Call it from the main thread.
@@ -113,12 +137,11 @@ def run_demo(
         )
         parts: dict[str, subprocess.Popen[bytes]] = {}
         try:
-            for command in ("worker", "camera"):
-                parts[command] = _start(command, file, folder)
+            for name, command in PARTS.items():
+                parts[name] = _start(folder / f"{name}.log", file, *command)
             if page:
-                parts["dashboard"] = _start(
-                    "dashboard", file, folder, "--port", "0", "--corrections", str(folder / "corrections")
-                )
+                kept = ("--corrections", str(folder / "corrections"), "--store", str(folder / STORE))
+                parts["dashboard"] = _start(folder / "dashboard.log", file, "dashboard", "--port", "0", *kept)
             check = functools.partial(_raise_ended, broker, parts, folder)
             show(settings, check)
             check()
@@ -156,11 +179,11 @@ def page_url(folder: Path, timeout_s: float, check: Callable[[], None]) -> str:
     return ""
 
 
-def _start(command: str, config: Path, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """A command of streamcount in a process of its own, its words in a log beside the configuration."""
-    with (folder / f"{command}.log").open("wb") as output:
+def _start(log_file: Path, config: Path, *command: str) -> subprocess.Popen[bytes]:
+    """A command of streamcount in a process of its own, its words in a log."""
+    with log_file.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "streamcount", command, "--config", str(config), *arguments],
+            [sys.executable, "-m", "streamcount", *command, "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

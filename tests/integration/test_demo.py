@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ pytestmark = [
 ]
 
 WAIT_S = 120
+ALL = {"worker", "camera", "sink", "snapshots", "alerts", "dashboard", "kafka.Kafka"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def processes_of(data: Path) -> dict[str, int]:
             continue
         if any(str(data) in part for part in command) and "demo" not in command:
             name = next(
-                (part for part in command if part in ("worker", "camera", "dashboard", "kafka.Kafka")),
+                (part for part in command if part in ALL),
                 "other",
             )
             found[name] = int(folder.name)
@@ -75,9 +77,6 @@ def wait_for(process: subprocess.Popen[str], data: Path, names: set[str]) -> dic
     return found
 
 
-ALL = {"worker", "camera", "dashboard", "kafka.Kafka"}
-
-
 def test_both_cameras_are_counted_the_page_is_opened_and_it_ends_by_itself(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +93,11 @@ def test_both_cameras_are_counted_the_page_is_opened_and_it_ends_by_itself(
         assert cells, output
         assert int(cells[-1]) > 10, output
     assert processes_of(data) == {}
+    # What was counted is in the store, as the last words say.
+    asked = shlex.split(output.splitlines()[-1].partition(": ")[2])
+    assert asked[0] == "streamcount"
+    told = subprocess.run([sys.executable, "-m", *asked, "--csv"], capture_output=True, text=True, check=True)
+    assert {row.split(",")[0] for row in told.stdout.splitlines()[1:]} >= {"scope-1", "scope-2"}, told.stdout
 
 
 def test_sigterm_ends_all_of_it(data: Path) -> None:
