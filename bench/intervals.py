@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from time import process_time
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -13,8 +14,10 @@ from rich.table import Table
 
 from streamcount.statistics import CountRule, Estimate, Growth, Series, doubling_time
 from streamcount.windows.figures import Key, Rule, Sums, figures_of
+from streamcount.windows.state import THIRDS
+from streamcount.windows.told import patches
 
-RUNS = 4000
+RUNS, MASKS = 4000, 1000
 RULES: tuple[CountRule, ...] = ("exact", "mid-p")
 MEANS = (2, 5, 10, 30, 100, 300)
 FRAMES, HOURS, POPULATIONS = 200, 48.0, 1000
@@ -84,6 +87,57 @@ def viable(cells: float, share: float, seed: int) -> float:
         sums = {Key("cells"): whole, Key("cells_variance"): whole, Key("dead_cells"): dead}
         found.append(figure_told(sums, "viability"))
     return float(np.mean([each.low <= share <= each.high for each in found]))
+
+
+def covered(cells: float, colony: float, seed: int) -> tuple[float, float]:
+    """The like of confluence, and the mean share covered: discs of 30 px that lie by chance, or in colonies.
+
+    cells: mean number of discs in the field. colony: of discs in a colony, 1 for discs each for itself.
+    """
+    rng = np.random.default_rng(seed)
+    side, radius, rim = 400, 15, 60
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    shares, bounds = [], []
+    for _ in range(MASKS):
+        wide = side + 2 * rim
+        middles = rng.uniform(0, wide, (rng.poisson(cells / colony * (wide / side) ** 2), 2))
+        if colony > 1:
+            middles = middles.repeat(rng.poisson(colony, len(middles)), axis=0)
+            middles = middles + rng.normal(0, 2.5 * radius, middles.shape)
+        # What lies at the rim of the canvas does not reach the field in its middle.
+        middles = middles[((middles > radius) & (middles < wide - radius - 1)).all(axis=1)]
+        mask, areas, blocks = np.zeros((wide, wide), np.uint8), list[int](), np.zeros(THIRDS * THIRDS)
+        for y, x in np.rint(middles).astype(int).tolist():
+            mask[y - radius : y + radius + 1, x - radius : x + radius + 1] |= disc
+            rows, columns = (
+                slice(max(0, rim - at + radius), max(0, rim + side - at + radius)) for at in (y, x)
+            )
+            areas.append(int(disc[rows, columns].sum()))
+            row, column = (min(max((at - rim) * THIRDS // side, 0), THIRDS - 1) for at in (y, x))
+            blocks[row * THIRDS + column] += areas[-1]
+        field = mask[rim : rim + side, rim : rim + side]
+        total, squares = float(sum(areas)), float(sum(area * area for area in areas))
+        number = patches(np.array([total, squares]), blocks, side * side, 1)
+        shares.append(float(field.mean()))
+        sums = {Key("fields"): 1.0, Key("foreground"): shares[-1], Key("patches"): number}
+        bounds.append(figure_told(sums, "confluence"))
+    truth = float(np.mean(shares))
+    return float(np.mean([each.low <= truth <= each.high for each in bounds])), truth
+
+
+def dividing(cells: int, share: float, seed: int) -> float:
+    """The like of the mitotic index: every cell stays, and is in mitosis for 5 of 50 frames now and then."""
+    rng = np.random.default_rng(seed)
+    frames, spell, held = 50, 5.0, 0
+    for _ in range(RUNS):
+        number = max(int(rng.poisson(cells)), 1)
+        begins = rng.uniform(-spell, frames, rng.poisson(number * share / spell * (frames + spell)))
+        seen = np.minimum(begins + spell, frames) - np.maximum(begins, 0)
+        sums = {Key("cells"): float(number), Key("cells_variance"): float(number)}
+        sums[Key("mitotic_cells")] = min(float(seen.sum()) / frames, float(number))
+        told = figure_told(sums, "mitotic_index")
+        held += told.low <= share <= told.high
+    return held / RUNS
 
 
 def cycles(number: int, spread: float, rng: Generator) -> Array:
@@ -161,6 +215,20 @@ def _counts(console: Console) -> None:
     console.print(table)
 
 
+def _shares(console: Console) -> None:
+    table = Table("discs", "in a colony", "covered %", "coverage %", title=f"confluence, {MASKS} fields each")
+    for cells, colony in ((20, 1), (60, 1), (150, 1), (60, 5), (150, 5), (150, 20)):
+        held, truth = covered(cells, colony, cells)
+        table.add_row(str(cells), str(colony), f"{100 * truth:.0f}", f"{100 * held:.1f}")
+    console.print(table)
+    table = Table(
+        "cells", "coverage %", title=f"mitotic index of 0.05, spells within the window, {RUNS} runs"
+    )
+    for cells in (20, 100, 300):
+        table.add_row(str(cells), f"{100 * dividing(cells, 0.05, cells):.1f}")
+    console.print(table)
+
+
 def judged(number: int, kind: str, spread: float, runs: int) -> tuple[int, Array, Array]:
     """How many doubling times were told; (5,) median and 90 % error, share within 5 %, coverages of times and rates;
     (runs,) ms."""
@@ -195,4 +263,5 @@ def _growth(console: Console) -> None:
 def run(console: Console) -> None:
     """Measures and prints."""
     _counts(console)
+    _shares(console)
     _growth(console)

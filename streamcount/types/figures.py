@@ -42,7 +42,7 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "confluence": FigureMeaning("", "share of the area that is cell, 0 to 1"),
     "viability": FigureMeaning("", "share of the cells that live, 0 to 1"),
     "mitotic_index": FigureMeaning("", "share of the cells in mitosis, 0 to 1"),
-    "abnormal_fraction": FigureMeaning("", "share of the cells that are abnormal, 0 to 1"),
+    "abnormal_fraction": FigureMeaning("", "share of the cells that are of abnormal classes, 0 to 1"),
     "area_um2": FigureMeaning("µm²", "mean area of a cell"),
     "diameter_um": FigureMeaning("µm", "diameter of the circle of a cell's area"),
     "doubling_time_h": FigureMeaning("h", "time in which the cells double"),

@@ -169,8 +169,9 @@ def _confluence(sums: Sums, rule: Rule) -> list[Figure]:
     Its interval is that of as many independent patches as cells would fill the field. A pixel is no sample: a cell
     covers all of its pixels at once. Of grains that lie independently the variance of the share is p (1 - p) times
     the integral range over the field's area (Lantuéjoul, J. Microsc. 161, 1991); the range is at most the
-    area-weighted mean area of the cells, which is taken. Cells that keep apart vary less, and the interval is too
-    wide; cells that cluster vary more.
+    area-weighted mean area of the cells, which is taken, times the index of dispersion of ninths of the field where
+    cells gather. Cells that keep apart vary less, and the interval is too wide; of colonies that are large beside a
+    ninth it is too narrow.
     """
     fields = sums.get(Key("fields"), 0.0)
     if not fields:

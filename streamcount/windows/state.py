@@ -15,6 +15,8 @@ Float64Array: TypeAlias = NDArray[np.float64]
 
 # The kinds of happenings that are counted, columns of `OpenWindow.happened`.
 HAPPENINGS = ("entries", "appeared", "divisions", "deaths", "exits", "lost", "abnormal")
+# Parts of the image's height and width, in which cells that gather show.
+THIRDS = 3
 # The rows of `OpenWindow.lives`.
 SIGHTED, SQUARES, DIFFERENT = 0, 1, 2
 
@@ -41,6 +43,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     scaled_frames: those of a known pixel size. field_um2: (P,) float64, their areas summed.
     covered, covered_frames: foreground fractions summed, and of how many frames. field_px: their areas summed.
     areas: (2,) float64, areas of cells in px summed, and their squares.
+    blocks: (9,) float64, the first by where cells lie, in thirds of the image's height and width.
     cells: (P, C) float64, cells summed over frames. cells_now: (P, C) float64, those of the last frame.
     counted: (C,) float64, cells summed that count in densities, each by its weight.
     cell_areas_um2: (C,) float64, areas of cells summed over scaled frames. sized: (C,) float64, how many.
@@ -67,6 +70,7 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     lives: Float64Array
     field_um2: Float64Array
     areas: Float64Array
+    blocks: Float64Array = msgspec.field(default_factory=lambda: np.zeros(THIRDS * THIRDS))
     frames: int = 0
     frames_missing: int = 0
     frames_flagged: int = 0

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from streamcount.statistics import counted_in_image, stand_for
-from streamcount.types import Detections
+from streamcount.types import Detections, Int64Array
 from streamcount.windows.config import Edges
 from streamcount.windows.seen import Surroundings
-from streamcount.windows.state import Float64Array, Layout, OpenWindow
+from streamcount.windows.state import THIRDS, Float64Array, Layout, OpenWindow
 
 
 class FrameSums(NamedTuple):
@@ -22,6 +22,7 @@ class FrameSums(NamedTuple):
     cell_areas_um2: Float64Array
     field_um2: Float64Array
     areas: Float64Array
+    blocks: Float64Array
     field_px: float
     covered: float | None
     scaled: bool
@@ -52,11 +53,21 @@ def sums_of(
         cell_areas_um2=np.bincount(classes, areas_px * um2, number).astype(np.float64),
         field_um2=place_areas_px * um2,
         areas=np.array([areas_px.sum(), areas_px @ areas_px]),
+        blocks=np.bincount(_blocks(detections), areas_px, THIRDS * THIRDS).astype(np.float64),
         field_px=float(height * width),
         covered=detections.foreground_fraction,
         scaled=size_um is not None,
         flagged=flagged,
     )
+
+
+def _blocks(detections: Detections) -> Int64Array:
+    """(N,) in which ninth of the image each cell lies, row by row."""
+    thirds = (detections.centroids_px * (THIRDS / np.array(detections.image_shape, np.float32))).astype(
+        np.int64
+    )
+    rows, columns = np.clip(thirds, 0, THIRDS - 1).T
+    return np.asarray(rows * THIRDS + columns, np.int64)
 
 
 def with_frame(window: OpenWindow, frame: FrameSums) -> OpenWindow:
@@ -74,6 +85,7 @@ def with_frame(window: OpenWindow, frame: FrameSums) -> OpenWindow:
         field_um2=window.field_um2 + frame.field_um2,
         scaled_frames=window.scaled_frames + frame.scaled,
         areas=window.areas + frame.areas,
+        blocks=window.blocks + frame.blocks,
         field_px=window.field_px + frame.field_px if known else window.field_px,
         covered=window.covered + (frame.covered or 0.0),
         covered_frames=window.covered_frames + known,

@@ -153,9 +153,26 @@ def _extents(
     if window.covered_frames:
         yield Key("fields"), 1.0
         yield Key("foreground"), window.covered / window.covered_frames
-        total, squares = window.areas.tolist()
-        field_px = window.field_px / window.covered_frames
-        yield Key("patches"), field_px * total / squares if squares else 0.0
+        yield (
+            Key("patches"),
+            patches(window.areas, window.blocks, window.field_px / window.covered_frames, window.frames),
+        )
+
+
+def patches(areas: Float64Array, blocks: Float64Array, field_px: float, frames: int) -> float:
+    """As many independent patches as the cells would fill the field with, fewer where they gather.
+
+    areas: (2,) of cells in px, summed over frames, and of their squares. blocks: (9,) the first by ninths of the
+    field. Of cells that lie by chance, the variance of what covers a ninth is its mean times the area-weighted mean
+    area of a cell; the index of dispersion is how many times as much it varies (Fisher, Statistical Methods for
+    Research Workers, 1925, section 16).
+    """
+    total, squares = areas.tolist()
+    if not squares:
+        return 0.0
+    grain_px, of_ninths = squares / total, blocks / frames
+    dispersion = float(of_ninths.var(ddof=1)) / (float(of_ninths.mean()) * grain_px) if blocks.any() else 1.0
+    return float(field_px / grain_px / max(dispersion, 1.0))
 
 
 def _growth(state: WindowsState, rule: Rule) -> tuple[Figure, ...]:
