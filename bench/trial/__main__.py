@@ -5,6 +5,7 @@ python -m bench.trial --own                 on what the service's own detectors 
 python -m bench.trial --intensities         on true masks with faults, and the brightness that the pictures give them
 python -m bench.trial --distance-only       what is called a division if only distance counts
 python -m bench.trial --only fluorescence-1 --frames 60
+python -m bench.trial --interval 1200       films of one frame in twenty minutes
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.trial.film import RUN, Faults, Figures, run_film
-from bench.trial.scenarios import FRAMES, Scenario, scenarios
+from bench.trial.scenarios import FRAMES, SECONDS_PER_FRAME, Scenario, scenarios
 from streamcount.detection import Detector, TfliteConfig, WatershedConfig
 from streamcount.tracking import KalmanConfig
 
@@ -38,6 +39,9 @@ DISTANCE_ONLY = 1000.0
 def main(  # noqa: PLR0913
     only: Annotated[list[str] | None, typer.Option(help="Films by name; may be repeated.")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each film.", min=20)] = FRAMES,
+    interval: Annotated[
+        float, typer.Option(help="Seconds from one frame to the next.", min=1)
+    ] = SECONDS_PER_FRAME,
     own: Annotated[
         bool, typer.Option(help="Detect cells in the pictures instead of the true masks.")
     ] = False,
@@ -51,7 +55,7 @@ def main(  # noqa: PLR0913
     check: Annotated[bool, typer.Option(help="Exit with 1 where a bar is missed.")] = False,
 ) -> None:
     """Follows and scores the films, and prints the figures beside the bars."""
-    films = [film for film in scenarios(frames) if not only or film.name in only]
+    films = [film for film in scenarios(frames, interval) if not only or film.name in only]
     if not films:
         raise typer.BadParameter(
             f"take some of {', '.join(film.name for film in scenarios())}", param_hint="--only"

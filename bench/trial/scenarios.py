@@ -42,14 +42,14 @@ class Scenario:
     config: SimulatedConfig
 
 
-def scenarios(frames: int = FRAMES) -> list[Scenario]:
+def scenarios(frames: int = FRAMES, seconds_per_frame: float = SECONDS_PER_FRAME) -> list[Scenario]:
     """All fifteen."""
     films = []
     for modality, view in VIEWS.items():
         for seed, laws in enumerate(LAWS, 1):
             kind = {"class_mix": {"white": 1.0} if seed % 2 else {"nucleated": 0.9, "giant": 0.1}}
             settings = {
-                "modality": modality, "seed": seed, "frames": frames, "seconds_per_frame": SECONDS_PER_FRAME,
+                "modality": modality, "seed": seed, "frames": frames, "seconds_per_frame": seconds_per_frame,
                 **RATES, **view, **laws, **(kind if modality == "bright-field" else {}),
             }  # fmt: skip
             films.append(Scenario(f"{modality}-{seed}", SimulatedConfig.model_validate(settings)))

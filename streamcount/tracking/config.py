@@ -48,7 +48,8 @@ class KalmanConfig(BaseModel):
         default=1.25,
         gt=0,
         le=20,
-        description="How far from its expected place a cell is looked for, in its diameters.",
+        description="How far from its expected place a cell is looked for, in its diameters; farther, up to three "
+        "times, where these cells go so far between two frames.",
     )
     max_speed_um_s: float | None = Field(
         default=None,
@@ -82,7 +83,12 @@ class KalmanConfig(BaseModel):
     acceleration_noise: float = Field(
         default=0.1, gt=0, le=5, description="Change of speed a frame, in diameters."
     )
-    persistence: float = Field(default=0.95, ge=0, le=1, description="Share of the speed left a frame later.")
+    persistence: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="Share of the speed left a frame later, at most: how much these cells keep is learned from them.",
+    )
 
     division_reach_diameters: float = Field(
         default=2.0,

@@ -13,7 +13,7 @@ from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
 from streamcount.tracking.drift import common_shift
 from streamcount.tracking.gating import diameters_of, median, twice
 from streamcount.tracking.hiding import hidden_tracks
-from streamcount.tracking.linking import link, surprise_of
+from streamcount.tracking.linking import link, persistence_of, persisting, surprise_of
 from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads
 from streamcount.tracking.pending import ALLOWED_MISSES, give_up, on_probation, resolve, with_new
 from streamcount.tracking.state import NOT_MEASURED, PER_TRACK, TrackerState, empty_state, with_classes
@@ -67,6 +67,8 @@ class KalmanTracker:
             faithful = ~divides[rows]
             rows, ranks = rows[faithful], ranks[faithful]
         old, seen = self._continue(predicted, detections, rows, order[ranks])
+        products, squares = persisting(state, predicted, rows, places_px[ranks], detections.metadata.sequence)
+        old = msgspec.structs.replace(old, speed_products=products, speed_squares=squares)
         old.status[births.mothers] = TrackStatus.DIVIDING
         mothers = np.full(len(order), -1, np.int64)
         mothers[births.daughters] = births.mothers[:, None]
@@ -121,7 +123,9 @@ class KalmanTracker:
             return self._motion
         least, most = ACCELERATIONS
         noise = min(max(ACCELERATION_SURPRISES * state.surprise_diameters, least), most)
-        return replace(self._motion, acceleration=noise)
+        return replace(
+            self._motion, acceleration=noise, persistence=persistence_of(state, self.config.persistence)
+        )
 
     def _divide(
         self,
@@ -246,6 +250,8 @@ class KalmanTracker:
             next_track_id=old.next_track_id + number,
             class_names=detections.model.class_names,
             surprise_diameters=old.surprise_diameters,
+            speed_products=old.speed_products,
+            speed_squares=old.speed_squares,
             track_ids=old.next_track_id + np.arange(number, dtype=np.int64),
             parent_ids=parents,
             generations=generations,

@@ -26,8 +26,13 @@ WIDEST_GATE = 2.0
 # Cells are looked for within so many times the usual surprise, but at least this far, in diameters; those seen once,
 # whose speed is not known, farther by this factor.
 USUAL_SURPRISES, LEAST_GATE, UNKNOWN_SPEED = 10.0, 0.7, 1.5
+# A gate reaches as far as so many usual surprises, beyond which one step of a random walk in 65,000 leads, but no
+# farther than so many times `gate_diameters`.
+FAR_SURPRISES, FARTHEST = 4.0, 3.0
 # The usual surprise follows a frame with n links by n / (n + this) of a tenth.
 SURPRISE_SHARE, SURPRISE_LINKS = 0.1, 10
+# Of the sums over steps and speeds so much is left a frame later.
+SPEED_MEMORY = 0.9
 # What is more than so many times larger or smaller is not the same cell.
 LARGEST_CHANGE = 6.0
 # How much a centroid moves at rest because the outline changes, in diameters.
@@ -38,8 +43,10 @@ def gates_px(config: KalmanConfig, predicted: TrackerState, metadata: FrameMetad
     """(N,) how far from where it is expected each track is looked for, pixels."""
     sequence = metadata.sequence
     unseen = np.sqrt(np.maximum(sequence - predicted.last_sequences, 1))
-    gates = config.gate_diameters * np.minimum(unseen, WIDEST_GATE)
     surprise = predicted.surprise_diameters
+    # Where cells go far between two frames, the usual gate cuts off a part of them.
+    farthest = min(max(FAR_SURPRISES * surprise, config.gate_diameters), FARTHEST * config.gate_diameters)
+    gates = farthest * np.minimum(unseen, WIDEST_GATE)
     if surprise:
         usual = np.maximum(USUAL_SURPRISES * surprise * unseen, LEAST_GATE)
         usual[predicted.hits == 1] *= UNKNOWN_SPEED
@@ -48,9 +55,9 @@ def gates_px(config: KalmanConfig, predicted: TrackerState, metadata: FrameMetad
     result: Float64Array = gates * diameters
     if config.max_speed_um_s is not None and metadata.pixel_size_um:
         seconds = (metadata.acquired_at_ns - predicted.last_seen_ns) * 1e-9
-        farthest = config.max_speed_um_s * np.maximum(seconds, 0.0) / metadata.pixel_size_um
+        fastest_px = config.max_speed_um_s * np.maximum(seconds, 0.0) / metadata.pixel_size_um
         # A cell at rest is not found at the very same place either.
-        result = np.minimum(result, farthest + SHAPE_CHANGE * diameters)
+        result = np.minimum(result, fastest_px + SHAPE_CHANGE * diameters)
     return result
 
 
@@ -108,3 +115,34 @@ def surprise_of(
     now = median(away / diameters_of(predicted.areas_px[rows]))
     before = predicted.surprise_diameters or now
     return before + SURPRISE_SHARE * number / (number + SURPRISE_LINKS) * (now - before)
+
+
+def persistence_of(state: TrackerState, most: float) -> float:
+    """What share of its speed a cell keeps from one frame to the next: 0 to `most`.
+
+    Steps regressed on the speeds before them. It falls with the time between frames, since cells turn: the speed of
+    half an hour ago says nothing.
+    """
+    if not state.speed_squares:
+        return most
+    return min(max(state.speed_products / state.speed_squares, 0.0), most)
+
+
+def persisting(
+    before: TrackerState, predicted: TrackerState, rows: Int64Array, places_px: Float64Array, sequence: int
+) -> tuple[float, float]:
+    """The new `speed_products` and `speed_squares`. rows: the tracks seen at places_px (n, 2).
+
+    Steps are those on the stage: what it moved is in the prediction.
+    """
+    steady = (before.hits[rows] > 1) & (before.last_sequences[rows] == sequence - 1)
+    rows = rows[steady]
+    products, squares = SPEED_MEMORY * before.speed_products, SPEED_MEMORY * before.speed_squares
+    if not len(rows):
+        return products, squares
+    diameters = diameters_of(before.areas_px[rows])[:, None]
+    speeds = before.motion.take(rows, axis=0)[:, 2:].astype(np.float64) / diameters
+    moved = predicted.motion.take(rows, axis=0)
+    # Where it was expected less its faded speed is where it was, on the stage as it lies now.
+    steps = (places_px[steady] - (moved[:, :2] - moved[:, 2:])) / diameters
+    return products + float((steps * speeds).sum()), squares + float(np.square(speeds).sum())

@@ -46,7 +46,7 @@ class MotionModel:
     """Noise in cell diameters, so that it holds at any magnification.
 
     measurement: error of a centroid. acceleration: change of velocity in a frame. initial_velocity: of a cell
-    that was seen once. persistence: share of the velocity that is left a frame later.
+    that was seen once. persistence: share of the velocity that is left in the next frame.
     """
 
     measurement: float = 0.05
@@ -70,8 +70,10 @@ class MotionModel:
         a, b, c = covariances.T
         # Frame by frame, so that a hole of two is the same as two holes of one.
         for _ in range(frames):
-            position, velocity = position + velocity, velocity * rho
-            a, b, c = a + 2 * b + c + noise / 4, rho * (b + c) + noise / 2, rho * rho * c + noise
+            velocity = velocity * rho
+            position = position + velocity
+            b, c = rho * b, rho * rho * c
+            a, b, c = a + 2 * b + c + noise / 4, b + c + noise / 2, c + noise
         return _beside(position, velocity), np.stack([a, b, c], axis=1)
 
     def correct(

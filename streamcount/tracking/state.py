@@ -18,7 +18,8 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     next_track_id: the id that the next new track gets, from 1.
     class_names: the classes that the columns of `class_sums` stand for.
     surprise_diameters: how far from where they were expected cells were seen lately, the running median in
-    diameters; 0 where that is not known yet.
+    diameters; 0 where that is not known yet. speed_products, speed_squares: of the cells of late the products of step
+    and speed before it, and the squares of that speed, summed, in squared diameters.
     track_ids, parent_ids: (N,) int64; parent 0 for none.
     generations: (N,) int32. status: (N,) uint8 of TrackStatus, never ENDED.
     hits: (N,) int32, frames in which the track was seen.
@@ -52,12 +53,14 @@ class TrackerState(msgspec.Struct, frozen=True, eq=False):
     last_sequences: Int64Array
     first_seen_ns: Int64Array
     last_seen_ns: Int64Array
+    speed_products: float = 0.0
+    speed_squares: float = 0.0
 
     def __len__(self) -> int:
         return len(self.track_ids)
 
 
-_SINGLE = ("next_track_id", "class_names", "surprise_diameters")
+_SINGLE = ("next_track_id", "class_names", "surprise_diameters", "speed_products", "speed_squares")
 PER_TRACK = tuple(name for name in TrackerState.__struct_fields__ if name not in _SINGLE)
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import numpy as np
 import pytest
 
 from streamcount.tracking import KalmanConfig, KalmanTracker
+from streamcount.tracking.linking import gates_px, persistence_of
 from streamcount.types import ModelIdentity, TrackStatus
-from tests.films import seen
+from tests.films import metadata, seen
 
 T, C, L, E = TrackStatus.TENTATIVE, TrackStatus.CONFIRMED, TrackStatus.LOST, TrackStatus.ENDED
 
@@ -180,3 +183,38 @@ def test_no_cell_is_faster_than_it_can_be(speed_um_s, linked):
     ]
     _, every = follow(film, KalmanConfig(max_speed_um_s=speed_um_s))
     assert (every[-1].track_ids.tolist() == [1]) is linked
+
+
+def stepping(kind, frames=24, seed=3):
+    """25 cells of 20 px in a lattice of 90 px, that go some 10 px a frame: to and fro by chance, or straight on."""
+    rng = np.random.default_rng(seed)
+    home = np.stack(np.meshgrid(*[np.arange(5) * 90.0 + 300] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    heading = rng.normal(0, 8.5, home.shape)
+    steps = rng.normal(0, 8.5, (frames, *home.shape))
+    places = home + (
+        np.cumsum(steps, axis=0) if kind == "chance" else np.arange(frames)[:, None, None] * heading
+    )
+    return [seen(i, there, shape=(1200, 1200)) for i, there in enumerate(places)]
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("chance", 0.0, 0.3), ("straight", 0.9, 0.95)])
+def test_how_much_of_its_speed_a_cell_keeps_is_learned(kind, least, most):
+    state, _ = follow(stepping(kind)[:8])
+    assert least <= persistence_of(state, 0.95) <= most
+
+
+def test_cells_that_go_far_by_chance_between_two_frames_are_followed():
+    film = stepping("chance", frames=12)
+    _, every = follow(film)
+    ids = [tracks.track_ids[np.argsort(tracks.detection_rows)][-25:] for tracks in every]
+    same = np.mean([np.mean(one == other) for one, other in pairwise(ids)])
+    assert same > 0.95
+
+
+def test_a_gate_widens_where_cells_go_far():
+    state, _ = follow(stepping("chance")[:8])
+    near = msgspec.structs.replace(state, surprise_diameters=0.1)
+    far = msgspec.structs.replace(state, surprise_diameters=0.6)
+    wide = msgspec.structs.replace(state, surprise_diameters=6.0)
+    gates = [gates_px(KalmanConfig(), one, metadata(8)).max() / 20 for one in (near, far, wide)]
+    assert gates == pytest.approx([1.0, 4 * 0.6, 3 * 1.25], rel=0.01)

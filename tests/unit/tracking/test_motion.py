@@ -14,7 +14,7 @@ def test_filter_is_the_textbook_kalman_filter():
     predicted, spread = model.predict(motion, covariances, DIAMETERS, 1)
     seen = np.array([[6.5, 4.5], [49.0, 64.0]])
     corrected, sharper = model.correct(predicted, spread, seen, DIAMETERS)
-    transition = np.array([[1.0, 1.0], [0.0, model.persistence]])
+    transition = np.array([[1.0, model.persistence], [0.0, model.persistence]])
     look = np.array([[1.0, 0.0]])
     for row, diameter in enumerate(DIAMETERS):
         noise = (model.acceleration * diameter) ** 2 * np.array([[0.25, 0.5], [0.5, 1.0]])
