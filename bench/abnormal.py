@@ -76,6 +76,7 @@ def film(tally: Tally, config: SimulatedConfig, text: str) -> None:
     frames: Counter[int] = Counter()
     kinds: dict[int, str] = {}
     told: dict[int, set[str]] = {}
+    nowhere: set[int] = set()
     shape = (config.height_px, config.width_px)
     for truth, result in settled(config, text):
         whole = ~touched_edges(truth.boxes_px, shape, 3.0).any(axis=1)
@@ -100,9 +101,10 @@ def film(tally: Tally, config: SimulatedConfig, text: str) -> None:
             away = np.hypot(*(truth.centroids_px - place).T)
             near = int(np.argmin(away))
             if away[near] ** 2 > truth.areas_px[near] / np.pi:
-                tally.unmatched += 1
+                nowhere.add(event.track_id)
                 continue
             told.setdefault(int(truth.ids[near]), set()).add(event.reason)
+    tally.unmatched += len(nowhere)
     for one, kind in kinds.items():
         if frames[one] < LEAST_FRAMES:
             continue

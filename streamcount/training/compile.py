@@ -47,6 +47,7 @@ from streamcount.training.judge import (
 )
 from streamcount.training.looks import RememberedNet
 from streamcount.training.modelfile import write_model_file
+from streamcount.training.novelty import with_novelty
 from streamcount.training.recipe import Recipe, multiple_px
 from streamcount.training.weights import save_weights
 
@@ -100,6 +101,9 @@ def make_bundle(
         draft = draft_bundle(naming, parts.train, recipe, compiled)
         say("calibrating and choosing thresholds")
         final = calibrated_bundle(folder, draft, parts.calibration, compiled)
+        say("learning what is usual")
+        final = with_novelty(folder, final, parts.train, parts.calibration)
+        store_bundle(folder, final, compiled)
         save_weights(net, folder)
         measured: Figures = {}
         for form in compiled:
