@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 from streamcount.cli._console import output_console
 from streamcount.cli._figures import print_figures
 from streamcount.cli._options import command_line
+
+if TYPE_CHECKING:
+    from streamcount.detection.bundle import Bundle
 
 
 class Only(StrEnum):
@@ -145,19 +148,25 @@ def calibrate(
     with console.status("reading the data"):
         dataset = read_part(images, part, split, data_format)
         rest, held = split_calibration(dataset, 0.1) if part == "train" else (dataset, dataset)
-        if held_back:
-            dataset = rest = held
+    if held_back:
+        dataset = rest = held
     if only is Only.novelty:
         with console.status(f"learning what is usual in {len(rest.images)} images"):
             bundle = add_novelty(name, rest, held, output, command)
     else:
         with console.status(f"choosing thresholds on {len(dataset.images)} images"):
             bundle = recalibrate(name, dataset, output, command)
-        chosen = ", ".join(f"{one.name} {one.threshold:.2f}" for one in bundle.classes)
-        console.print(f"thresholds {chosen}; of {len(dataset.images)} images.", highlight=False)
+        _print_thresholds(console, bundle, len(dataset.images))
+    _print_usual(console, bundle)
+    console.print(f"Wrote {output}.", highlight=False)
+
+
+def _print_thresholds(console: Console, bundle: Bundle, images: int) -> None:
+    chosen = ", ".join(f"{one.name} {one.threshold:.2f}" for one in bundle.classes)
+    console.print(f"Thresholds {chosen}; of {images} images.", highlight=False)
+
+
+def _print_usual(console: Console, bundle: Bundle) -> None:
     known = bundle.novelty.classes if bundle.novelty else {}
-    usual = ", ".join(f"{one.cells} {name}" for name, one in known.items())
-    console.print(
-        f"Wrote {output}: usual cells known by {usual or 'none, of which there are too few'}.",
-        highlight=False,
-    )
+    cells = ", ".join(f"{one.cells} {name}" for name, one in known.items())
+    console.print(f"Usual cells known: {cells or 'none, there are too few'}.", highlight=False)

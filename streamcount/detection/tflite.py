@@ -130,19 +130,14 @@ class TfliteDetector:
         net's cell size, exceeds 100 Mpx.
         """
         found, seen, quality = self._search(frame, labels=labels)
-        novelties = None
-        if self._usual is not None:
-            novelties = self._usual.novelties(
-                readings_of(seen.maps, found.cells, seen.shape_px), found.cells.class_ids
-            )
-        return self._detections(frame, found, quality, novelties)
+        readings = None if self._usual is None else readings_of(seen.maps, found.cells, seen.shape_px)
+        return self._detections(frame, found, quality, readings)
 
     def watched(self, frame: Frame) -> tuple[Detections, Float32Array]:
-        """The cells of `frame`, and (N, F) what the maps say of each, see `novelty`. Raises as `detect`."""
+        """As `detect`, and (N, F) what the maps say of each cell, see `novelty`."""
         found, seen, quality = self._search(frame, labels=False)
-        return self._detections(frame, found, quality, None), readings_of(
-            seen.maps, found.cells, seen.shape_px
-        )
+        readings = readings_of(seen.maps, found.cells, seen.shape_px)
+        return self._detections(frame, found, quality, readings), readings
 
     def _search(self, frame: Frame, *, labels: bool) -> tuple[_Found, Look, tuple[str, ...]]:
         """The cells that count, the look that is believed, and the frame's flags."""
@@ -223,8 +218,11 @@ class TfliteDetector:
         )
 
     def _detections(
-        self, frame: Frame, found: _Found, quality: tuple[str, ...], novelties: Float32Array | None
+        self, frame: Frame, found: _Found, quality: tuple[str, ...], readings: Float32Array | None
     ) -> Detections:
+        novelties = None
+        if self._usual is not None and readings is not None:
+            novelties = self._usual.novelties(readings, found.cells.class_ids)
         return Detections(
             metadata=frame.metadata,
             image_shape=(frame.image.shape[0], frame.image.shape[1]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,8 +14,9 @@ from streamcount.detection.bundle import Bundle, NoveltyInfo, UsualCells
 from streamcount.detection.novelty import READINGS
 from streamcount.detection.tflite import TfliteConfig, TfliteDetector
 from streamcount.training.data.labelled import Dataset
-from streamcount.training.judge import Found, class_columns, match
+from streamcount.training.judge import Found, match, needed_columns
 from streamcount.training.judge.finds import frame_of
+from streamcount.types import Detections, Float32Array
 
 MOST_IMAGES = 1000
 # With fewer cells nothing is told of a class, or its limit is of the cells that it was learned from too.
@@ -82,16 +85,26 @@ def _rounded(value: float) -> float:
 
 def _readings(detector: TfliteDetector, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
     """By class, (N, F) readings of the whole cells that the detector finds and names as they are labelled."""
-    columns = class_columns(detector, dataset, detector.bundle)
     step = max(1, -(-len(dataset.images) // MOST_IMAGES))
     rows, names = [np.empty((0, len(READINGS)), np.float32)], [np.empty(0, np.int64)]
-    for image in dataset.images[::step] if columns else ():
-        cells, readings = detector.watched(frame_of(image))
-        numbers = np.array(columns, np.int64)[cells.class_ids]
-        hit, _ = match(image, Found(cells.boxes_px, numbers, cells.scores))
-        right = np.append(image.class_ids, -1)[hit] == numbers
-        right &= (numbers >= 0) & ~np.isnan(readings[:, 0])
+    for cells, readings, right in rightly_found(detector, replace(dataset, images=dataset.images[::step])):
         rows.append(readings[right])
         names.append(cells.class_ids[right])
     together, ids = np.concatenate(rows), np.concatenate(names)
     return {name: together[ids == number] for number, name in enumerate(detector.model.class_names)}
+
+
+def rightly_found(
+    detector: TfliteDetector, dataset: Dataset
+) -> Iterator[tuple[Detections, Float32Array, NDArray[np.bool_]]]:
+    """Of each image the cells, their readings, and which of them are named as labelled and not near the edge.
+
+    Raises TrainingError where labels and model have no class in common.
+    """
+    columns = needed_columns(detector, dataset, detector.bundle)
+    for image in dataset.images:
+        cells, readings = detector.watched(frame_of(image))
+        numbers = np.array(columns, np.int64)[cells.class_ids]
+        hit, _ = match(image, Found(cells.boxes_px, numbers, cells.scores))
+        right = np.append(image.class_ids, -1)[hit] == numbers
+        yield cells, readings, right & (numbers >= 0) & ~np.isnan(readings[:, 0])
