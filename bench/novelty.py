@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.abnormal import SHAPES, labelled_smears
+from bench.stages import measure
 from streamcount.cli.data import By, split
-from streamcount.detection.novelty import READINGS
+from streamcount.detection.novelty import READINGS, readings_of, usual_of
+from streamcount.detection.postprocess import STRIDE_PX, Cells, Maps, QuantisedMap
 from streamcount.detection.tflite import TfliteConfig, TfliteDetector
 from streamcount.sources.images import read_image
 from streamcount.training.data.labelled import Dataset
@@ -44,6 +46,8 @@ MADE_FOR: dict[str, tuple[str, dict[str, Any] | None]] = {
 }
 FALSE_ALARMS = 1e-3  # of usual cells
 NEXT, COVER, MISS = 1, 2, 3  # of the readings
+# For the time: cells, and map cells a side.
+CELLS, SIDE, ROUNDS = 300, 256, 200
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,27 @@ def run(console: Console) -> None:
     if not len(found[USUAL].chances):
         console.print(f"no smears in {DATA}: nothing is told of novelty")
         return
+    _cost(console, detector)
     _strange(console, found)
     _shapes(console, detector)
     _usual(console)
+
+
+def _cost(console: Console, detector: TfliteDetector) -> None:
+    """How long it takes to read the maps at some cells, wherever these lie, and to tell how strange they are."""
+    rng, usual = np.random.default_rng(1), usual_of(detector.bundle)
+    assert usual is not None
+    maps = Maps(
+        *(QuantisedMap(rng.integers(0, 256, (SIDE, SIDE, n), np.uint8), 1 / 256, 0) for n in (3, 2, 2, 1))
+    )
+    centres = rng.uniform(60, STRIDE_PX * SIDE - 60, (CELLS, 2)).astype(np.float32)
+    half = rng.uniform(15, 30, (CELLS, 2)).astype(np.float32)
+    boxes = np.hstack([centres - half, centres + half])
+    ids, scores = rng.integers(0, 3, CELLS), np.ones(CELLS, np.float32)
+    cells = Cells(boxes, ids, scores, np.ones((CELLS, 3), np.float32), centres)
+    shape_px = STRIDE_PX * SIDE, STRIDE_PX * SIDE
+    times = measure("novelty", [lambda: usual.novelties(readings_of(maps, cells, shape_px), ids)] * ROUNDS)
+    console.print(f"novelty of {CELLS} cells: {times.median_ms:.2f} ms")
 
 
 def _strange(console: Console, found: dict[str, Looks]) -> None:
