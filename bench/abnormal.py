@@ -9,11 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from bench.stages import measure as timed
 from streamcount.config import parse_settings
+from streamcount.detection import Detector
 from streamcount.detection.features import described
 from streamcount.events import EventsConfig, cell_events
 from streamcount.events.abnormal import density, elongations, slenderness
@@ -27,7 +29,7 @@ from streamcount.sources.simulated.config import ODDITIES
 from streamcount.sources.simulated.models import KINDS
 from streamcount.sources.simulated.truth import FrameTruth
 from streamcount.sources.simulated.world import Phase
-from streamcount.types import CellAbnormal, Frame, FrameMetadata
+from streamcount.types import CellAbnormal, Detections, Frame, FrameMetadata
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "chula_rbc12"
 SHAPES = (
@@ -76,6 +78,7 @@ def film(tally: Tally, config: SimulatedConfig, text: str) -> None:
     frames: Counter[int] = Counter()
     kinds: dict[int, str] = {}
     told: dict[int, set[str]] = {}
+    nowhere: set[int] = set()
     shape = (config.height_px, config.width_px)
     for truth, result in settled(config, text):
         whole = ~touched_edges(truth.boxes_px, shape, 3.0).any(axis=1)
@@ -100,9 +103,10 @@ def film(tally: Tally, config: SimulatedConfig, text: str) -> None:
             away = np.hypot(*(truth.centroids_px - place).T)
             near = int(np.argmin(away))
             if away[near] ** 2 > truth.areas_px[near] / np.pi:
-                tally.unmatched += 1
+                nowhere.add(event.track_id)
                 continue
             told.setdefault(int(truth.ids[near]), set()).add(event.reason)
+    tally.unmatched += len(nowhere)
     for one, kind in kinds.items():
         if frames[one] < LEAST_FRAMES:
             continue
@@ -143,27 +147,37 @@ def _simulated(console: Console) -> None:
         )
 
 
-def _chula(console: Console, most: int = 435) -> None:
-    """Single looks at real red cells, against all that were looked at before: no camera, and no second sighting."""
-    paths = sorted((DATA / "images").glob("*.jpg"))[:most]
-    if not paths:
-        console.print(f"no images in {DATA}: nothing is told of real shapes")
-        return
-    detector = parse_settings(WATERSHED, environment={}).pipeline("bench").detector
-    rows, kinds, population = [], [], empty_population(1, 2000)
-    for number, path in enumerate(paths):
+def labelled_smears(
+    detector: Detector, most: int = 435
+) -> Iterator[tuple[Frame, Detections, NDArray[np.intp], NDArray[np.int64]]]:
+    """Of each smear of Chula: what is found, the rows of single cells that have a label, and the labels.
+
+    None where the set is missing.
+    """
+    for number, path in enumerate(sorted((DATA / "images").glob("*.jpg"))[:most]):
         meta = FrameMetadata(camera_id="bench", run_id="r", sequence=number, acquired_at_ns=number)
         frame = Frame(np.ascontiguousarray(read_image(path)[..., :3]), meta)
-        found = described(detector.detect(frame), frame.image)
+        found = detector.detect(frame)
         lines = (DATA / "labels" / f"{path.stem}.txt").read_text().split("\n")
         points = np.array([[float(word) for word in line.split()[:3]] for line in lines if line.strip()])
-        cut = touched_edges(found.boxes_px, found.image_shape, 3.0).any(axis=1)
-        if not len(points) or not len(found) or found.intensities is None:
+        if not len(points) or not len(found):
             continue
         inside = (points[:, None, [1, 0]] >= found.boxes_px[None, :, :2]).all(axis=2)
         inside &= (points[:, None, [1, 0]] < found.boxes_px[None, :, 2:]).all(axis=2)
         # A box with two points is two cells in one.
-        single = np.flatnonzero((inside.sum(axis=0) == 1) & ~cut)
+        single = np.flatnonzero(inside.sum(axis=0) == 1)
+        yield frame, found, single, points[np.argmax(inside[:, single], axis=0), 2].astype(np.int64)
+
+
+def _chula(console: Console) -> None:
+    """Single looks at real red cells, against all that were looked at before: no camera, and no second sighting."""
+    detector = parse_settings(WATERSHED, environment={}).pipeline("bench").detector
+    rows, kinds, population = [], [], empty_population(1, 2000)
+    for frame, seen, single, labels in labelled_smears(detector):
+        found = described(seen, frame.image)
+        whole = ~touched_edges(found.boxes_px, found.image_shape, 3.0).any(axis=1)[single]
+        if found.intensities is None:
+            continue
         looks = np.stack(
             [
                 np.log(found.areas_px),
@@ -171,10 +185,13 @@ def _chula(console: Console, most: int = 435) -> None:
                 density(found.intensities),
             ],
             axis=1,
-        )[single]
+        )[single[whole]]
         rows.append(looks)
-        kinds.append(points[np.argmax(inside[:, single], axis=0), 2].astype(int))
+        kinds.append(labels[whole])
         population = learned(population, np.zeros(len(looks), np.int64), looks, np.ones(len(looks), np.bool_))
+    if not rows:
+        console.print(f"no images in {DATA}: nothing is told of real shapes")
+        return
     looks, labels = np.concatenate(rows), np.concatenate(kinds)
     away = deviations(population, np.zeros(len(looks), np.int64), looks.astype(np.float32))
     out = np.abs(away) > EventsConfig().abnormal_deviations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +13,16 @@ from rich.table import Table
 from streamcount.cli._console import output_console
 from streamcount.cli._figures import print_figures
 from streamcount.cli._options import command_line
+
+if TYPE_CHECKING:
+    from streamcount.detection.bundle import Bundle
+
+
+class Only(StrEnum):
+    """What is calibrated where it is not all."""
+
+    novelty = "novelty"
+
 
 model = typer.Typer(
     no_args_is_help=True, help="What models there are, what each finds and needs, and how good it is."
@@ -58,13 +69,16 @@ def show(
         console.print(
             f"What is smaller than {bundle.least_area:.0%} of a usual cell is a speck and not told."
         )
+    known = bundle.novelty.classes if bundle.novelty else {}
     classes = Table(
-        "class", "abnormal", "dead", "mitotic", "threshold", "temperature", "size", title="Classes"
+        *("class", "abnormal", "dead", "mitotic", "threshold", "temperature", "size", "usual cells known"),
+        title="Classes",
     )
     for one in bundle.classes:
         classes.add_row(
             one.name, "yes" if one.abnormal else "", "yes" if one.dead else "", "yes" if one.mitotic else "",
             f"{one.threshold:.2f}", f"{one.temperature:.2f}", f"{one.relative_diameter:.2f}",
+            str(known[one.name].cells) if one.name in known else "none",
         )  # fmt: skip
     console.print(classes)
     files = Table("form", "file", "bytes", "sha256", title="Files, checked")
@@ -99,31 +113,60 @@ def calibrate(
     data_format: Annotated[
         str | None, typer.Option("--format", help="Format of the labels.", show_default="recognised")
     ] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(
+            help="Learn only how the model sees usual cells; thresholds and figures stay.", show_default="all"
+        ),
+    ] = None,
 ) -> None:
     """Choose a model's thresholds and temperatures anew, on images of your own microscope.
 
     The net stays as it is: it takes seconds, and twenty labelled images are enough to take the bias out of
     counts. Judge the result on other images than these, with `streamcount evaluate`.
 
+    How the model sees usual cells is learned too, by which it tells strange ones. That alone, of images that it was
+    trained on as well, is `--only novelty`; with `--part train` its limits are set by the tenth that was kept back.
+
     Example: `streamcount model calibrate blood-smear my-smears --output models/my-blood-smear`
     """
     from streamcount.errors import ConfigurationError
     from streamcount.training.data.labelled import split_calibration
     from streamcount.training.data.parts import read_part
-    from streamcount.training.recalibrate import recalibrate
+    from streamcount.training.recalibrate import add_novelty, recalibrate
 
     if held_back and part != "train":
         raise ConfigurationError("--held-back is of the part that was trained on: give --part train.")
     command = command_line(
         ["model", "calibrate", Path(name).name, images.name, "--output", f"models/{output.name}"],
-        {"part": part, "held-back": held_back, "split": split and split.name, "format": data_format},
-    )
+        {
+            "part": part, "held-back": held_back, "split": split and split.name, "format": data_format,
+            "only": only and only.value,
+        },
+    )  # fmt: skip
     console = Console(stderr=True)
     with console.status("reading the data"):
         dataset = read_part(images, part, split, data_format)
-        if held_back:
-            _, dataset = split_calibration(dataset, 0.1)
-    with console.status(f"choosing thresholds on {len(dataset.images)} images"):
-        bundle = recalibrate(name, dataset, output, command)
+        rest, held = split_calibration(dataset, 0.1) if part == "train" else (dataset, dataset)
+    if held_back:
+        dataset = rest = held
+    if only is Only.novelty:
+        with console.status(f"learning what is usual in {len(rest.images)} images"):
+            bundle = add_novelty(name, rest, held, output, command)
+    else:
+        with console.status(f"choosing thresholds on {len(dataset.images)} images"):
+            bundle = recalibrate(name, dataset, output, command)
+        _print_thresholds(console, bundle, len(dataset.images))
+    _print_usual(console, bundle)
+    console.print(f"Wrote {output}.", highlight=False)
+
+
+def _print_thresholds(console: Console, bundle: Bundle, images: int) -> None:
     chosen = ", ".join(f"{one.name} {one.threshold:.2f}" for one in bundle.classes)
-    console.print(f"Wrote {output}: thresholds {chosen}; of {len(dataset.images)} images.", highlight=False)
+    console.print(f"Thresholds {chosen}; of {images} images.", highlight=False)
+
+
+def _print_usual(console: Console, bundle: Bundle) -> None:
+    known = bundle.novelty.classes if bundle.novelty else {}
+    cells = ", ".join(f"{one.cells} {name}" for name, one in known.items())
+    console.print(f"Usual cells known: {cells or 'none, there are too few'}.", highlight=False)

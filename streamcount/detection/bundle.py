@@ -83,12 +83,33 @@ class CompiledForm(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...]
 
 
+class UsualCells(msgspec.Struct, frozen=True, kw_only=True):
+    """What the maps say of usual cells of one class, see `novelty`.
+
+    middle: (F,); inverse: (F, F), of the covariance; limit: the distance that one cell in 1,000 exceeds. cells: from
+    how many it was learned.
+    """
+
+    middle: tuple[float, ...]
+    inverse: tuple[tuple[float, ...], ...]
+    limit: float
+    cells: int
+
+
+class NoveltyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the maps say of the cells that the model was made for. readings: F names; classes: by class name."""
+
+    readings: tuple[str, ...]
+    classes: dict[str, UsualCells]
+
+
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """A `model.toml`, checked.
 
     forms: the same net compiled, by form: "int8" and "float32". nms_iou: of two boxes of one class that overlap at
     least so much the weaker is dropped. least_area: of outlined cells, those smaller than this share of the reference
-    cell's disc are specks and not told. refines: the class of another model whose cells this one classifies.
+    cell's disc are specks and not told. refines: the class of another model whose cells this one classifies. novelty:
+    by which strange cells are told from those that it was made for; None where it cannot.
     """
 
     name: str
@@ -99,6 +120,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     input: InputInfo
     classes: tuple[ClassInfo, ...]
     refines: str = ""
+    novelty: NoveltyInfo | None = None
     folder: Path = Path()
 
     @property

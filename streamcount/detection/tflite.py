@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamcount.detection.bundle import CROP_CLASSIFICATION, DENSE_INSTANCES, Bundle, load_bundle
 from streamcount.detection.instances import gather, outlines
 from streamcount.detection.net import Net, ThreadedNet, padded
-from streamcount.detection.postprocess import Rules, decode, label_image
+from streamcount.detection.novelty import readings_of, usual_of
+from streamcount.detection.postprocess import Cells, Rules, decode, label_image
 from streamcount.detection.prepare import prepare
 from streamcount.detection.scale import Look, ScaleRules, first_look
 from streamcount.detection.second import CropClassifier
@@ -99,6 +100,7 @@ class TfliteDetector:
         temperatures = np.array([one.temperature for one in bundle.classes], np.float32)
         least = np.minimum(self._thresholds, own)
         self._rules = Rules(least, temperatures, info.cell_diameter_px, bundle.nms_iou)
+        self._usual = usual_of(bundle)
         self._net = ThreadedNet(bundle.read_model(config.form), form.outputs) if net is None else net
         self._identity = ModelIdentity(
             bundle.name, form.sha256, bundle.class_names, bundle.abnormal, bundle.dead, bundle.mitotic
@@ -127,6 +129,18 @@ class TfliteDetector:
         searched at the scale usual for the model). Raises FrameError "too-large" where the frame, scaled to the
         net's cell size, exceeds 100 Mpx.
         """
+        found, seen, quality = self._search(frame, labels=labels)
+        readings = None if self._usual is None else readings_of(seen.maps, found.cells, seen.shape_px)
+        return self._detections(frame, found, quality, readings)
+
+    def watched(self, frame: Frame) -> tuple[Detections, Float32Array]:
+        """As `detect`, and (N, F) what the maps say of each cell, see `novelty`."""
+        found, seen, quality = self._search(frame, labels=False)
+        readings = readings_of(seen.maps, found.cells, seen.shape_px)
+        return self._detections(frame, found, quality, readings), readings
+
+    def _search(self, frame: Frame, *, labels: bool) -> tuple[_Found, Look, tuple[str, ...]]:
+        """The cells that count, the look that is believed, and the frame's flags."""
         info = self._bundle.input
         image = prepare(frame.image, info.channels, info.normalise, info.exposure)
         told = diameter = self._known_diameter_px(frame)
@@ -146,7 +160,8 @@ class TfliteDetector:
             shares = self._second.refine(image, found.boxes_px, found.probabilities, usual)
             found = replace(found, probabilities=shares)
         quality = (*(() if len(found.boxes_px) else ("empty",)), *(() if diameter else ("scale-unknown",)))
-        return self._detections(frame, found, quality)
+        shape = frame.image.shape[0], frame.image.shape[1]
+        return found.take(counted(found.boxes_px, shape, self._config.border)), seen, quality
 
     def _known_diameter_px(self, frame: Frame) -> float | None:
         if self._config.cell_diameter_px is not None:
@@ -183,6 +198,7 @@ class TfliteDetector:
             disc_px = self._bundle.input.cell_diameter_px**2 * np.pi / 4
             whole = gather(cells, seen.maps, seen.shape_px, self._bundle.least_area * disc_px)
             return _Found(
+                whole.decoded,
                 np.asarray(np.minimum(whole.cells.boxes_px / np.tile(scale, 2), limits), np.float32),
                 whole.centroids_px / scale,
                 np.asarray(whole.areas_px / scale.prod(), np.float32),
@@ -193,6 +209,7 @@ class TfliteDetector:
         boxes = np.asarray(np.minimum(cells.boxes_px / np.tile(scale, 2), limits), np.float32)
         sides = boxes[:, 2:] - boxes[:, :2]
         return _Found(
+            cells,
             boxes,
             np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2, np.float32),
             np.asarray(sides.prod(axis=1) * (np.pi / 4), np.float32),
@@ -200,33 +217,53 @@ class TfliteDetector:
             _discs(boxes, seen, shape) if labels else None,
         )
 
-    def _detections(self, frame: Frame, found: _Found, quality: tuple[str, ...]) -> Detections:
-        shape = frame.image.shape[0], frame.image.shape[1]
-        keep = counted(found.boxes_px, shape, self._config.border)
+    def _detections(
+        self, frame: Frame, found: _Found, quality: tuple[str, ...], readings: Float32Array | None
+    ) -> Detections:
+        novelties = None
+        if self._usual is not None and readings is not None:
+            novelties = self._usual.novelties(readings, found.cells.class_ids)
         return Detections(
             metadata=frame.metadata,
-            image_shape=shape,
+            image_shape=(frame.image.shape[0], frame.image.shape[1]),
             model=self._identity,
-            centroids_px=found.centroids_px[keep].astype(np.float32),
-            boxes_px=found.boxes_px[keep].astype(np.float32),
-            areas_px=found.areas_px[keep].astype(np.float32),
-            class_probabilities=found.probabilities[keep],
-            labels=None if found.labels is None else _only(found.labels, keep),
+            centroids_px=found.centroids_px.astype(np.float32),
+            boxes_px=found.boxes_px.astype(np.float32),
+            areas_px=found.areas_px.astype(np.float32),
+            class_probabilities=found.probabilities,
+            labels=found.labels,
             quality=quality,
             foreground_fraction=found.foreground_fraction,
+            novelties=novelties,
         )
 
 
 @dataclass(frozen=True)
 class _Found:
-    """N cells in pixels of the frame, and the share of the frame that is cell, where the model tells."""
+    """N cells in pixels of the frame, and the share of the frame that is cell, where the model tells.
 
+    cells: the same as they were decoded, in pixels of the net's input.
+    """
+
+    cells: Cells
     boxes_px: Float32Array
     centroids_px: Float32Array
     areas_px: Float32Array
     probabilities: Float32Array
     labels: NDArray[np.uint16] | None = None
     foreground_fraction: float | None = None
+
+    def take(self, keep: NDArray[np.bool_]) -> _Found:
+        """Some of the cells only; the label image keeps to their new numbers."""
+        return _Found(
+            self.cells.take(keep),
+            self.boxes_px[keep],
+            self.centroids_px[keep],
+            self.areas_px[keep],
+            self.probabilities[keep],
+            None if self.labels is None else _only(self.labels, keep),
+            self.foreground_fraction,
+        )
 
 
 def counted(

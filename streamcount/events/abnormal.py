@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.events.borders import touched_edges, touched_neighbours
+from streamcount.events.certainty import certainties, why_unsure
 from streamcount.events.config import EventsConfig
 from streamcount.events.memory import CellMemory
 from streamcount.events.population import FEATURES, Population, deviations, empty_population, learned
-from streamcount.types import Detections, Float32Array, FrameMetadata, Int64Array, ModelIdentity, Tracks
+from streamcount.types import Detections, Float32Array, FrameMetadata, Int64Array, Tracks
 
 REASONS = (*FEATURES, "unsure")
 SIZE, SHAPE, INTENSITY, UNSURE = range(len(REASONS))
@@ -102,8 +103,11 @@ def unlike(
     away[pairs, :INTENSITY] = np.nan
     findings = []
     for row, reason in _newly_out(memory, rows, away, clear & steady, config):
-        deviation = 0.0 if reason == UNSURE else float(away[np.searchsorted(rows, row), reason])
-        findings.append(_finding(row, reason, deviation, memory, tracks, detections.model))
+        if reason == UNSURE:
+            findings.append(_unsure(row, memory, tracks, detections, config))
+        else:
+            deviation = float(away[np.searchsorted(rows, row), reason])
+            findings.append(_unlike(row, reason, deviation, memory, tracks))
     ages = memory.looked_frames[rows]
     first = clear & (ages == config.abnormal_hold_frames)
     again = (ages - config.abnormal_hold_frames) % config.population_every_frames == 0
@@ -135,8 +139,8 @@ def _look(
     now[:, SHAPE] = np.log(slenderness(boxes, areas))
     if detections.intensities is not None:
         now[:, INTENSITY] = density(detections.intensities[found])
-    now[:, UNSURE] = detections.class_probabilities[found, memory.told_classes[rows]]
     clear = ~touched_neighbours(detections.boxes_px, found)
+    now[:, UNSURE] = certainties(detections, found, memory.told_classes[rows], clear, config)
     memory.sighted_frames[rows] += 1
     memory.looked_frames[rows[clear]] += 1
     ages = np.repeat(memory.looked_frames[rows][:, None], len(REASONS), axis=1)
@@ -181,15 +185,19 @@ def _newly_out(
     return list(zip(rows[places].tolist(), reasons.tolist(), strict=True))
 
 
-def _finding(
-    row: int, reason: int, deviation: float, memory: CellMemory, tracks: Tracks, model: ModelIdentity
+def _unsure(
+    row: int, memory: CellMemory, tracks: Tracks, detections: Detections, config: EventsConfig
 ) -> Finding:
-    """The figures in words. deviation: robust standard deviations from the median; of no use for "unsure"."""
+    """A cell of which the model is unsure, in words."""
+    class_id, certainty = int(memory.told_classes[row]), float(memory.looks[row, UNSURE])
+    words = why_unsure(detections, int(tracks.detection_rows[row]), class_id, certainty, config)
+    return Finding(row, REASONS[UNSURE], certainty, words)
+
+
+def _unlike(row: int, reason: int, deviation: float, memory: CellMemory, tracks: Tracks) -> Finding:
+    """A cell unlike the others, in words. deviation: robust standard deviations from the median."""
     class_id = int(memory.told_classes[row])
-    name, value = model.class_names[class_id], float(memory.looks[row, reason])
-    if reason == UNSURE:
-        words = f"the mean probability of class {name} is {value:.2f} over its last sightings"
-        return Finding(row, REASONS[reason], value, words)
+    name, value = memory.class_names[class_id], float(memory.looks[row, reason])
     median = float(memory.population.quartiles[class_id, reason, 1])
     words = f"is {abs(deviation):.1f} robust deviations {'above' if deviation > 0 else 'below'} the median"
     pixel_um = tracks.metadata.pixel_size_um

@@ -70,5 +70,12 @@ class EventsConfig(BaseModel):
         default=0.5,
         ge=0,
         le=1,
-        description="Mean probability of a cell's class below which the model is unsure; 0 for never.",
+        description="Mean certainty of a cell's class below which the model is unsure; 0 for never.",
+    )
+    unsure_novelty: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="Novelty that halves the certainty; 1 is that of one in 1,000 of the model's usual cells. 0 for "
+        "certainty by the probability alone.",
     )

@@ -31,7 +31,7 @@ class CellMemory(msgspec.Struct, frozen=True, eq=False):
         appearance is told of there), the last sighting of any other (its going is told of there); boxes in eighths of
         a pixel.
     looks: (N, 4) float32 in parts of 2048, means over the last whole sightings of the logarithms of area and
-        slenderness, of the intensity, and of the probability of the told class; NaN for what was not measured.
+        slenderness, of the intensity, and of the certainty of the told class; NaN for what was not measured.
     sighted_frames, looked_frames: (N,) int32, sightings of the whole cell, and those of them in which it lay apart
         from others, so that its size, shape and intensity were looked at.
     out_frames: (N, 4) uint8, sightings in a row that were unusual in size, shape and intensity, or unsure.

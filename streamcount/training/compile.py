@@ -28,25 +28,25 @@ from streamcount.detection.net import Net, ThreadedNet, padded
 from streamcount.detection.postprocess import tempered
 from streamcount.detection.prepare import Exposure, bright_level, prepare
 from streamcount.detection.tflite import TfliteConfig, TfliteDetector
-from streamcount.errors import TrainingError
 from streamcount.training.batches import PADDING_LEVEL
 from streamcount.training.data.labelled import Dataset
 from streamcount.training.export import compile_float32, compile_int8, exportable
 from streamcount.training.judge import (
     ClassFigures,
     Found,
-    class_columns,
     doubtful,
     f1_of_all,
     figures,
     find_all,
     fit_temperature,
     match,
+    needed_columns,
     unbiased_thresholds,
     whole_only,
 )
 from streamcount.training.looks import RememberedNet
 from streamcount.training.modelfile import write_model_file
+from streamcount.training.novelty import with_novelty
 from streamcount.training.recipe import Recipe, multiple_px
 from streamcount.training.weights import save_weights
 
@@ -100,6 +100,9 @@ def make_bundle(
         draft = draft_bundle(naming, parts.train, recipe, compiled)
         say("calibrating and choosing thresholds")
         final = calibrated_bundle(folder, draft, parts.calibration, compiled)
+        say("learning what is usual")
+        final = with_novelty(folder, final, parts.train, parts.calibration)
+        store_bundle(folder, final, compiled)
         save_weights(net, folder)
         measured: Figures = {}
         for form in compiled:
@@ -258,13 +261,7 @@ def typical_inputs(dataset: Dataset, recipe: Recipe) -> list[NDArray[np.uint8]]:
 
 
 def _columns(folder: Path, dataset: Dataset) -> list[int]:
-    bundle = load_bundle(str(folder))
-    columns = class_columns(TfliteConfig(model=str(folder)).build(), dataset, bundle)
-    if columns is None:
-        raise TrainingError(
-            f"The labels name {', '.join(dataset.class_names)}, the model {', '.join(bundle.class_names)}."
-        )
-    return columns
+    return needed_columns(TfliteConfig(model=str(folder)).build(), dataset, load_bundle(str(folder)))
 
 
 Compiled = dict[str, tuple[bytes, tuple[str, ...]]]

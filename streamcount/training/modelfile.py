@@ -34,6 +34,10 @@ def write_model_file(folder: Path, bundle: Bundle, training: dict[str, Any], mea
         lines += ["", f"[forms.{name}]", *_pairs(msgspec.structs.asdict(compiled))]
     for one in bundle.classes:
         lines += ["", "[[classes]]", *_pairs(msgspec.structs.asdict(one))]
+    if bundle.novelty:
+        lines += ["", "[novelty]", *_pairs({"readings": bundle.novelty.readings})]
+        for name, usual in bundle.novelty.classes.items():
+            lines += ["", f"[novelty.classes.{json.dumps(name)}]", *_pairs(msgspec.structs.asdict(usual))]
     if training:
         lines += ["", "[training]", *_pairs(training)]
     for form, classes in measured.items():

@@ -67,6 +67,9 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     picture: what the frame is worth as a picture; None where it was not measured.
     intensities: (N,) float32, brightness of each cell over the ground about it, negative for darker, as
         `detection/features.py` defines it; None where it was not measured, NaN where there is no such thing.
+    novelties: (N,) float32, how strange each cell is to the model, as `detection/novelty.py` defines it: above 1, it
+        is stranger than all but one in 1,000 of those that the model was made for. None where the model cannot tell,
+        NaN where it cannot of the cell's class. Those of cells cut by the frame's edge mean little.
     """
 
     metadata: FrameMetadata
@@ -81,6 +84,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
     foreground_fraction: float | None = None
     picture: PictureMeasures | None = None
     intensities: Float32Array | None = None
+    novelties: Float32Array | None = None
 
     def __len__(self) -> int:
         return len(self.centroids_px)

@@ -73,6 +73,9 @@ def test_both_forms_count_the_same(name: str) -> None:
     )
     assert len(float32) > 0
     assert abs(len(int8) - len(float32)) <= max(1, 0.1 * len(float32))
+    strange = [np.nanmedian(one.novelties) for one in (int8, float32) if one.novelties is not None]
+    assert len(strange) == 2
+    assert strange[0] == pytest.approx(strange[1], abs=0.15)
 
 
 @pytest.mark.parametrize("name", [n for n in known_models() if load_bundle(n).task == CROP_CLASSIFICATION])

@@ -2,7 +2,7 @@
 
 from streamcount.training.judge.calibration import fit_temperature, unbiased_thresholds
 from streamcount.training.judge.figures import ANY_CLASS, ClassFigures, f1_of_all, figures
-from streamcount.training.judge.finds import Found, class_columns, doubtful, find_all
+from streamcount.training.judge.finds import Found, class_columns, doubtful, find_all, needed_columns
 from streamcount.training.judge.matching import match, whole_only
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "find_all",
     "fit_temperature",
     "match",
+    "needed_columns",
     "unbiased_thresholds",
     "whole_only",
 ]

@@ -12,6 +12,7 @@ from streamcount.detection.base import Detector
 from streamcount.detection.bundle import Bundle
 from streamcount.detection.net import Net
 from streamcount.detection.tflite import TfliteConfig, TfliteDetector
+from streamcount.errors import TrainingError
 from streamcount.training.data.labelled import Dataset, LabelledImage
 from streamcount.types import Detections, Frame, FrameMetadata
 
@@ -86,6 +87,16 @@ def class_columns(detector: Detector, dataset: Dataset, bundle: Bundle | None) -
     if set(names) & set(dataset.class_names):
         return [dataset.class_names.index(name) if name in dataset.class_names else -1 for name in names]
     return [0] * len(names) if len(dataset.class_names) == 1 else None
+
+
+def needed_columns(detector: Detector, dataset: Dataset, bundle: Bundle) -> list[int]:
+    """As `class_columns`. Raises TrainingError where no name is known to both."""
+    columns = class_columns(detector, dataset, bundle)
+    if columns is None:
+        raise TrainingError(
+            f"The labels name {', '.join(dataset.class_names)}, the model {', '.join(bundle.class_names)}."
+        )
+    return columns
 
 
 def doubtful(model: str, bundle: Bundle, form: str = "int8", net: Net | None = None) -> Detector:

@@ -8,6 +8,7 @@ import pytest
 
 from streamcount.events import EventsConfig, cell_events, empty_memory
 from streamcount.events.abnormal import density, elongations, slenderness
+from streamcount.events.certainty import certainties
 from streamcount.tracking import KalmanTracker
 from streamcount.types import CellAbnormal, ModelIdentity
 from tests.films import seen
@@ -18,8 +19,13 @@ ONE_CLASS = ModelIdentity("one", "4" * 64, ("cell",))
 GRID = [(30.0 + 45 * (i // 8), 30.0 + 45 * (i % 8)) for i in range(CELLS)]
 
 
-def film(frames=30, *, area=1.0, stretch=1.0, bright=-0.3, sure=0.9, places=GRID, quality=(), **more):
-    """Cells at rest whose looks vary a little; the last one is larger, longer, brighter or less sure."""
+def film(
+    frames=30, *, area=1.0, stretch=1.0, bright=-0.3, sure=0.9, novelty=None, places=GRID, quality=(), **more
+):
+    """Cells at rest whose looks vary a little; the last one is larger, longer, brighter, less sure or stranger.
+
+    novelty: the last one's; the others are as usual ones are. None: the model cannot tell.
+    """
     rng = np.random.default_rng(3)
     diameters = rng.normal(20, 1.2, len(places))
     greys = rng.normal(-0.3, 0.02, len(places))
@@ -32,8 +38,11 @@ def film(frames=30, *, area=1.0, stretch=1.0, bright=-0.3, sure=0.9, places=GRID
         boxes = one.boxes_px.copy()
         half = 10 * np.sqrt(area) * np.array([1 / np.sqrt(stretch), np.sqrt(stretch)])
         boxes[-1] = [*(places[-1] - half), *(places[-1] + half)]
+        strange = None
+        if novelty is not None:
+            strange = np.append(np.linspace(0.2, 0.55, len(places) - 1), novelty).astype(np.float32)
         yield msgspec.structs.replace(
-            one, boxes_px=boxes, intensities=greys.astype(np.float32), quality=quality
+            one, boxes_px=boxes, intensities=greys.astype(np.float32), quality=quality, novelties=strange
         )
 
 
@@ -59,6 +68,7 @@ def abnormal(frames, config=None):
         ({"bright": -0.6}, "intensity"),
         ({"bright": 0.1}, "intensity"),
         ({"sure": 0.45}, "unsure"),
+        ({"novelty": 1.3}, "unsure"),
     ],
 )
 def test_the_odd_cell_is_told_once_with_its_reason(odd, reason):
@@ -87,8 +97,55 @@ def test_the_words_tell_the_figures_in_the_specimens_units():
     assert "µm² is" in event.explanation
 
 
+def test_the_words_tell_whether_the_probability_or_the_novelty_is_to_blame():
+    [(_, event)] = abnormal(film(novelty=1.3))
+    assert event.explanation.startswith("the mean certainty of class round is 0.")
+    assert "its probability is 0.90" in event.explanation
+    assert "1.30 times as far from its usual cells as all but one in 1,000" in event.explanation
+    for improbable in ({"sure": 0.45}, {"sure": 0.45, "novelty": 0.3}):
+        [(_, event)] = abnormal(film(model=ONE_CLASS, **improbable))
+        assert event.explanation == "the mean probability of class cell is 0.45 over its last sightings"
+    # Neither would do alone.
+    [(_, event)] = abnormal(film(model=ONE_CLASS, sure=0.6, novelty=0.9))
+    assert "its probability is 0.60" in event.explanation
+    assert "0.90 times" in event.explanation
+
+
+def test_a_cell_at_the_limit_of_novelty_is_as_likely_strange_as_usual():
+    detections = next(film(novelty=1.0, sure=1.0))
+    rows, ids, apart = np.arange(CELLS), np.zeros(CELLS, np.int64), np.ones(CELLS, np.bool_)
+    told = certainties(detections, rows, ids, apart, EventsConfig())
+    assert told[-1] == pytest.approx(0.5, abs=1e-3)
+    assert told[:-1] == pytest.approx(0.9, abs=0.1)
+    twice = certainties(detections, rows, ids, apart, EventsConfig(unsure_novelty=2))
+    assert twice[-1] == pytest.approx(1, abs=0.02)
+    unknown = msgspec.structs.replace(detections, novelties=np.full(CELLS, np.nan, np.float32))
+    np.testing.assert_array_equal(
+        certainties(unknown, rows, ids, apart, EventsConfig()), detections.class_probabilities[:, 0]
+    )
+
+
+def test_where_all_cells_are_strange_to_the_model_only_the_strangest_are_told():
+    def shifted(novelty, cells=CELLS):
+        for one in film(novelty=novelty, places=GRID[:cells]):
+            yield msgspec.structs.replace(one, novelties=one.novelties * np.float32(4))
+
+    assert abnormal(shifted(0.3)) == []
+    [(_, event)] = abnormal(shifted(1.5))
+    assert event.reason == "unsure"
+    # A few cells are no measure of themselves.
+    assert {event.reason for _, event in abnormal(shifted(0.3, cells=3))} == {"unsure"}
+
+
+def test_novelty_can_be_left_out():
+    assert abnormal(film(novelty=3.0), EventsConfig(unsure_novelty=0)) == []
+    assert abnormal(film(novelty=3.0), EventsConfig(unsure_below=0)) == []
+    assert abnormal(film(novelty=1.3), EventsConfig(unsure_novelty=1.6)) == []
+
+
 def test_usual_cells_are_not_told():
     assert abnormal(film(frames=300)) == []
+    assert abnormal(film(frames=300, novelty=0.5)) == []
 
 
 def test_nothing_is_judged_before_enough_cells_were_looked_at():
@@ -109,6 +166,7 @@ def test_what_may_be_two_cells_that_touch_is_not_told():
 def test_the_outline_of_a_cell_that_touches_another_is_not_judged():
     beside = [*GRID[:-1], (GRID[-2][0], GRID[-2][1] + 17)]
     assert abnormal(film(area=3.0, bright=-0.6, places=beside)) == []
+    assert abnormal(film(area=3.0, novelty=3.0, places=beside)) == []
     # What the model says does not depend on outlines.
     found = abnormal(film(area=3.0, sure=0.45, places=beside, model=ONE_CLASS))
     assert [event.reason for _, event in found] == ["unsure"]

@@ -286,15 +286,15 @@ def test_a_state_takes_less_than_a_hundred_bytes_a_track() -> None:
     assert_same(records.decode_state(data), state)
 
 
-def test_detections_of_an_older_version_have_no_intensities() -> None:
+@pytest.mark.parametrize("name", ["intensities", "novelties"])
+def test_detections_of_an_older_version_lack_what_came_later(name: str) -> None:
     older = detections(3)
-    fields = {name: getattr(older, name) for name in older.__struct_fields__ if name != "intensities"}
+    fields = {field: getattr(older, field) for field in older.__struct_fields__ if field != name}
     data = arrays.encode({"kind": "Detections", "detections": {**fields, "unheard_of": 1}})
     back = records.decode_detections(data)
     assert isinstance(back, Detections)
-    assert back.intensities is None
-    measured = msgspec.structs.replace(older, intensities=np.array([-0.5, 0, 2], np.float32))
+    assert getattr(back, name) is None
+    measured = msgspec.structs.replace(older, **{name: np.array([-0.5, 0, np.nan], np.float32)})
     back = records.decode_detections(records.encode_detections(measured))
     assert isinstance(back, Detections)
-    assert back.intensities is not None
-    assert back.intensities.tolist() == [-0.5, 0, 2]
+    np.testing.assert_array_equal(getattr(back, name), [-0.5, 0, np.nan])
