@@ -32,9 +32,11 @@ MANY_UNSEEN, FEW = 0.2, 10
 HIDDEN_RADII = 0.6
 # A cell at the edge that is nearly as large as ever has not begun to leave.
 WHOLE_SHARE = 0.8
-# How far a cell can be before it is missed, in steps as long as its last ones. It may be past the edge then; and
-# where that is more than its diameter, it may have outrun its link, and its end be that of another, taken for it.
+# How far a cell can be before it is missed, in steps as long as its last ones: it may be past the edge then.
 STEPS = 2.0
+# Where so many of them are more than its diameter, it may have outrun its link, and its end be that of another, taken
+# for it.
+OUTRUN_STEPS = 1.3
 
 
 def fates(
@@ -64,7 +66,7 @@ def fates(
     told: list[Fate] = [LEFT if out else LOST for out in left]
     inside = np.flatnonzero(~left & ~doubtful)
     if len(inside):
-        outran = steps_px > 2 * np.sqrt(tracks.areas_px[rows] / np.pi)
+        outran = OUTRUN_STEPS / STEPS * steps_px > 2 * np.sqrt(tracks.areas_px[rows] / np.pi)
         ends = _in_view(tracks, rows[inside], boxes[inside], shrunk[inside], outran[inside], config)
         for place, fate in zip(inside.tolist(), ends, strict=True):
             told[place] = fate

@@ -66,7 +66,7 @@ class KalmanTracker:
             divides[births.mothers] = True
             faithful = ~divides[rows]
             rows, ranks = rows[faithful], ranks[faithful]
-        old, seen = self._continue(predicted, detections, rows, order[ranks])
+        old, seen = self._continue(state, predicted, detections, (rows, order[ranks]))
         products, squares = persisting(state, predicted, rows, places_px[ranks], detections.metadata.sequence)
         old = msgspec.structs.replace(old, speed_products=products, speed_squares=squares)
         old.status[births.mothers] = TrackStatus.DIVIDING
@@ -93,8 +93,11 @@ class KalmanTracker:
         return _living(everyone), _as_tracks(everyone, before, rows, detections, give_up(state))
 
     def _predict(self, state: TrackerState, missed_frames: int) -> TrackerState:
-        motion, covariances = self._motion_now(state).predict(
-            state.motion.astype(np.float64),
+        model, motion = self._motion_now(state), state.motion.astype(np.float64)
+        # What is out of sight keeps the speed of its last sighting, which its end is judged by.
+        motion[:, 2:] *= (model.persistence**state.misses)[:, None]
+        motion, covariances = model.predict(
+            motion,
             as_covariances(state.spreads),
             diameters_of(state.areas_px),
             missed_frames + 1,
@@ -156,9 +159,17 @@ class KalmanTracker:
         return Births(rows[births.mothers], births.daughters)
 
     def _continue(
-        self, predicted: TrackerState, detections: Detections, rows: Int64Array, found: Int64Array
+        self,
+        before: TrackerState,
+        predicted: TrackerState,
+        detections: Detections,
+        links: tuple[Int64Array, Int64Array],
     ) -> tuple[TrackerState, Int64Array]:
-        """The old tracks after this frame, and the detection's row of each, -1 where not seen."""
+        """The old tracks after this frame, and the detection's row of each, -1 where not seen.
+
+        links: rows of tracks, and of the detections that they are.
+        """
+        rows, found = links
         seen = np.full(len(predicted), -1, np.int64)
         seen[rows] = found
         centroids = detections.centroids_px.take(found, axis=0).astype(np.float64)
@@ -166,8 +177,9 @@ class KalmanTracker:
         areas[rows] += np.float32(AREA_SHARE) * (detections.areas_px[found] - areas[rows])
         largest = np.maximum(predicted.largest_areas_px, areas)
         motion, spreads = predicted.motion.copy(), predicted.spreads.copy()
+        motion[:, 2:] = before.motion[:, 2:]
         motion[rows], covariances = self._motion.correct(
-            motion.take(rows, axis=0).astype(np.float64),
+            predicted.motion.take(rows, axis=0).astype(np.float64),
             as_covariances(predicted.spreads.take(rows, axis=0)),
             centroids,
             diameters_of(areas[rows]),

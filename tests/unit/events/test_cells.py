@@ -74,7 +74,7 @@ def test_a_cell_in_clear_sight_that_is_suddenly_gone_has_died(column):
     assert kinds(told(film, EventsConfig(vanished_sightings=6)))[1] == (7, "CellLost")
 
 
-@pytest.mark.parametrize(("step_px", "fate"), [(4, "CellDied"), (15, "CellLost")], ids=["slow", "fast"])
+@pytest.mark.parametrize(("step_px", "fate"), [(4, "CellDied"), (17, "CellLost")], ids=["slow", "fast"])
 def test_a_cell_that_may_have_outrun_its_link_is_not_told_dead(step_px, fate):
     film = [seen(i, [(100, 100 + step_px * i)] if i < 10 else []) for i in range(14)]
     assert kinds(told(film)) == [(2, "CellAppeared"), (12, fate)]
