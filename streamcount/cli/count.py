@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,6 +107,10 @@ def count(
         tuple[float, float] | None,
         typer.Option(help="Black and white level of TIFFs of float or 32-bit pixels."),
     ] = None,
+    keep_order: Annotated[
+        bool,
+        typer.Option("--keep-order", help="Take images as given, even where a shell has put t10 before t2."),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Frames detected at once.")] = 2,
 ) -> None:
     """Count cells in pictures, stacks and videos; no broker needed.
@@ -114,8 +119,10 @@ def count(
     exit code is 5. Pictures are named STEM-HASH-INDEX, HASH being the first 8 digits of the sha256 of the
     line's "source".
 
-    A folder, a stack, a video, or a row of single images is one run for --track. Windows begin at whole multiples of
-    their length in the time of acquisition, so a run's first and last are rarely full, and say so.
+    A folder, a stack, a video, or a row of single images is one run for --track. Images are taken by the numbers in
+    their names, t2 before t10; where numbers lack, cells are followed over the missing frames, and you are told.
+    Windows begin at whole multiples of their length in the time of acquisition, so a run's first and last are rarely
+    full, and say so.
 
     `streamcount count film.tif --track --window 10s --csv windows.csv`
     """
@@ -130,6 +137,7 @@ def count(
 
     setup = _windows(window, csv, track, output)
     options = _input_options(channel, plane, value_range, pixel_size_um)
+    options = replace(options, keep_order=keep_order)
     asked = {
         "model": model,
         "form": form,
@@ -139,6 +147,10 @@ def count(
     built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
+    for recording in recordings:
+        for remark in (recording.order, recording.gaps if track else None):
+            if remark is not None:
+                told.print(remark, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if ctc is not None and not (track and len(recordings) == 1):
         raise typer.BadParameter(
             "give --track too, and one run: a folder, a stack, or images in a row", param_hint="--ctc"

@@ -44,6 +44,11 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], path.name
 
 
+def natural_path_key(path: Path) -> list[tuple[list[tuple[int, int, str]], str]]:
+    """The same of the whole path, so that what lies in one folder stays together."""
+    return [natural_key(Path(part)) for part in path.parts]
+
+
 def read_image(path: Path | str) -> Image:
     """The image in a file: (H, W) or (H, W, 3) RGB, uint8 or uint16.
 
