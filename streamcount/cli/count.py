@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streamcount.cli._counting import Outputs, Report, Seen
     from streamcount.cli._inputs import InputOptions, Recording
     from streamcount.detection import Detector
+    from streamcount.tracking import KalmanConfig
     from streamcount.windows import WindowsSetup
 
 _TOLD_ERRORS = 20
@@ -75,6 +76,13 @@ def count(
     track: Annotated[
         bool, typer.Option("--track", help="Follow cells from frame to frame: track ids, events.")
     ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="With --track: a setting of [tracker] in streamcount.toml, such as max_misses=5; may be repeated.",
+        ),
+    ] = None,
     window: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +106,10 @@ def count(
     cell_diameter_px: Annotated[
         float | None,
         typer.Option(min=4, max=2000, help="Diameter of a usual cell (a red cell in blood), pixels."),
+    ] = None,
+    cell_diameter_um: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=1e5, help="The same in µm, where the pixel size is known."),
     ] = None,
     channel: Annotated[str | None, typer.Option(help="Channel of a TIFF: number from 0, or name.")] = None,
     plane: Annotated[
@@ -130,12 +142,16 @@ def count(
 
     from streamcount.cli._counting import Outputs
     from streamcount.cli._inputs import find_recordings
+    from streamcount.cli._options import tracker_config
     from streamcount.cli._tables import count_table
     from streamcount.cli._windows import windows_csv, windows_table
     from streamcount.sinks.ctc import CtcWriter
     from streamcount.sinks.results import STDOUT, ResultWriter
 
     setup = _windows(window, csv, track, output)
+    following = tracker_config(tracker or []) if track else None
+    if tracker and not track:
+        raise typer.BadParameter("give --track too: else no cell is followed", param_hint="--tracker")
     options = _input_options(channel, plane, value_range, pixel_size_um)
     options = replace(options, keep_order=keep_order)
     asked = {
@@ -143,6 +159,7 @@ def count(
         "form": form,
         "second_stage": second_stage,
         "cell_diameter_px": cell_diameter_px,
+        "cell_diameter_um": cell_diameter_um,
     }
     built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
@@ -158,7 +175,9 @@ def count(
     with ExitStack() as stack:
         writer = None if output is None else stack.enter_context(ResultWriter(output))
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
-        report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told, setup)
+        outputs = Outputs(writer, overlay, masks, tracks)
+        in_um = cell_diameter_um is not None
+        report = _run(recordings, built, following, outputs, threads, told, setup, in_um)
     console = told if STDOUT in (output, csv) else output_console()
     console.print(count_table(report.runs, built.model.class_names))
     if window is not None:
@@ -175,32 +194,43 @@ def count(
 def _run(
     recordings: list[Recording],
     detector: Detector,
-    track: bool,
+    tracker: KalmanConfig | None,
     outputs: Outputs,
     threads: int,
     told: Console,
     windows: WindowsSetup | None,
+    in_um: bool,
 ) -> Report:
-    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read."""
+    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read.
+
+    in_um: whether the size of cells was told in µm, so that the first frame of unknown pixel size is told.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from streamcount.cli._counting import FileCounter
     from streamcount.pipeline import Pipeline
-    from streamcount.tracking import KalmanConfig
 
     known = [recording.frame_count for recording in recordings]
     total = None if None in known else sum(number or 0 for number in known)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    pipeline = Pipeline(detector, KalmanConfig().build(), windows=windows) if track else None
+    pipeline = Pipeline(detector, tracker.build(), windows=windows) if tracker else None
     counter = FileCounter(detector, pipeline, outputs, threads)
     quiet = not told.is_terminal or total == 1
     with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
         task = progress.add_task("counting", total=total)
         errors = 0
+        scale_told = not in_um
 
         def done(seen: Seen) -> None:
-            nonlocal errors
+            nonlocal errors, scale_told
             progress.advance(task)
+            if not scale_told and seen.frame is not None and seen.frame.metadata.pixel_size_um is None:
+                scale_told = True
+                told.print(
+                    f"{seen.shot.source}: its pixel size is unknown, so --cell-diameter-um says nothing of it; give "
+                    "--pixel-size-um, or --cell-diameter-px",
+                    style="yellow", markup=False, highlight=False, soft_wrap=True,
+                )  # fmt: skip
             if seen.error is not None:
                 errors += 1
                 if errors <= _TOLD_ERRORS:
@@ -266,6 +296,10 @@ def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detect
 
     if kind not in (None, "tflite", "watershed", "labels"):
         raise typer.BadParameter("'watershed', 'tflite' or 'labels'", param_hint="--detector")
+    if {"cell_diameter_px", "cell_diameter_um"} <= set(asked):
+        raise typer.BadParameter(
+            "it says what --cell-diameter-px says; leave one of both out", param_hint="--cell-diameter-um"
+        )
     if kind in (None, "tflite"):
         return TfliteConfig.model_validate({"border": border.value, **asked}).build()
     for name in ("model", "form", "second_stage"):
@@ -274,11 +308,14 @@ def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detect
             raise typer.BadParameter(f"{kind} uses no model; leave one of both out", param_hint=hint)
     if border is not Border.all:
         raise typer.BadParameter(f"{kind} counts all; leave one of both out", param_hint="--border")
-    diameter = asked.get("cell_diameter_px")
+    px, um = asked.get("cell_diameter_px"), asked.get("cell_diameter_um")
     if kind == "labels":
-        if diameter is not None:
-            raise typer.BadParameter("labels tell their sizes; leave it out", param_hint="--cell-diameter-px")
+        for name in asked:
+            hint = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("labels tell their sizes; leave it out", param_hint=hint)
         return LabelsConfig().build()
-    if diameter is None:
-        return WatershedConfig().build()
-    return WatershedConfig(min_diameter_px=max(3.0, diameter / 2), max_diameter_px=2 * diameter).build()
+    if px is not None:
+        return WatershedConfig(min_diameter_px=max(3.0, px / 2), max_diameter_px=2 * px).build()
+    if um is not None:
+        return WatershedConfig(min_diameter_um=um / 2, max_diameter_um=2 * um).build()
+    return WatershedConfig().build()

@@ -303,6 +303,33 @@ def test_the_size_of_a_cell_can_be_told(count: Count, tmp_path: Path) -> None:
     code, _, _ = count(path, "--cell-diameter-px", 100, "--output", tmp_path / "r.jsonl")
     assert code == 0
     assert lines(tmp_path / "r.jsonl")[0]["counts"] == {"cell": 0}, "discs of 24 px are far too small"
+    for um_per_px, cells in ((0.5, 4), (0.1, 0)):
+        words = ("--cell-diameter-um", 12, "--pixel-size-um", um_per_px, "--output", tmp_path / "r.jsonl")
+        code, _, err = count(path, *words)
+        assert (code, err) == (0, "")
+        assert lines(tmp_path / "r.jsonl")[0]["counts"] == {"cell": cells}
+    code, _, err = count(path, path, "--cell-diameter-um", 12)
+    assert code == 0
+    assert err.count("pixel size is unknown") == 1
+
+
+def test_the_tracker_can_be_told(count: Count, tmp_path: Path) -> None:
+    folder = masks_in(tmp_path / "in", *range(6))[0].parent
+    words = (folder, "--track", "--output", tmp_path / "r.jsonl")
+    assert (
+        count(*words, "--tracker", "confirm_hits=5", "--tracker", "max_misses=1", detector="labels")[0] == 0
+    )
+    ids = [{cell["track_id"] for cell in line["detections"]} for line in lines(tmp_path / "r.jsonl")]
+    assert ids == [{None}] * 4 + [{1, 2}] * 2
+    for wrong, told in (
+        ("confirm_hit=5", ["did you mean 'confirm_hits'", "max_misses"]),
+        ("confirm_hits=0", ["confirm_hits = 0", "greater than or equal to 1"]),
+        ("confirm_hits", ["KEY=VALUE"]),
+        ("kind=kalman", ["no key 'kind'"]),
+    ):
+        code, _, err = count(*words, "--tracker", wrong, detector="labels")
+        assert code == ExitCode.USAGE
+        assert all(word in " ".join(err.replace("│", " ").split()) for word in told), err
 
 
 @pytest.mark.parametrize(
@@ -312,6 +339,8 @@ def test_the_size_of_a_cell_can_be_told(count: Count, tmp_path: Path) -> None:
         (["--plane", "top"], "--plane"),
         (["--value-range", "5", "5"], "--value-range"),
         (["--pixel-size-um", "0"], "--pixel-size-um"),
+        (["--cell-diameter-px", "20", "--cell-diameter-um", "8"], "--cell-diameter-um"),
+        (["--tracker", "max_misses=5"], "--track"),
     ],
 )
 def test_foolish_options_are_refused(count: Count, tmp_path: Path, arguments: list[str], named: str) -> None:
@@ -405,7 +434,8 @@ def test_given_masks_are_followed_into_the_form_of_the_cell_tracking_challenge(
 def test_what_does_not_go_with_given_masks_or_with_tracks_on_disk(count: Count, tmp_path: Path) -> None:
     picture = save(tmp_path / "a.png", 4)
     assert count(picture, "--ctc", tmp_path / "o", detector="labels")[0] == ExitCode.USAGE
-    assert count(picture, "--cell-diameter-px", 20, detector="labels")[0] == ExitCode.USAGE
+    for option in ("--cell-diameter-px", "--cell-diameter-um"):
+        assert count(picture, option, 20, detector="labels")[0] == ExitCode.USAGE
     code, _, err = count(picture, detector="labels")
     assert code == ExitCode.INPUT
     assert "one channel" in err
