@@ -39,6 +39,8 @@ COLUMNS = (
     ("cells", "cells", "d"), ("ap50", "AP50", ".3f"), ("ap50_95", "AP50-95", ".3f"), ("accuracy", "accuracy", ".3f"),
     ("macro_f1", "macro F1", ".3f"), ("precision", "precision", ".3f"), ("recall", "recall", ".3f"),
     ("f1", "F1", ".3f"), ("mae", "MAE", ".2f"), ("bias", "bias", "+.2f"), ("mape", "MAPE %", ".1f"),
+    ("mean_error", "mean error", ".2f"), ("largest", "largest error", ".2f"),
+    ("largest_apart", "of windows one after the other", ".2f"),
 )  # fmt: skip
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from streamcount.cli._rows import by_numbers, frame_numbers, gap_remark, order_remark
 from streamcount.errors import SourceError, StreamcountError
 from streamcount.sources.base import Run
 from streamcount.sources.folder import list_images
-from streamcount.sources.images import is_image_name, is_tiff_name, natural_key, read_still
+from streamcount.sources.images import (
+    JPEG_SUFFIXES,
+    is_image_name,
+    is_tiff_name,
+    natural_key,
+    natural_path_key,
+    read_still,
+)
 from streamcount.sources.recording import FILE_CAMERA_ID, FrameClock, run_name
 from streamcount.sources.tiff import TiffConfig, TiffSource
 from streamcount.sources.tiff_stack import TiffChoice
@@ -24,10 +32,17 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class InputOptions:
-    """How files are read. choice: which part of a TIFF. pixel_size_um: in place of what files say."""
+    """How files are read.
+
+    choice: which part of a TIFF. pixel_size_um: in place of what files say.
+    keep_order: whether single images are taken as given, though a shell has put t10 before t2.
+    labels: whether they are label images, which JPEG has changed.
+    """
 
     choice: TiffChoice = field(default_factory=TiffChoice)
     pixel_size_um: float | None = None
+    keep_order: bool = False
+    labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +66,15 @@ class Recording:
     """Frames that belong together, in order: a folder's or a list's stills, a stack, or a video.
 
     run_id: its name in events; none is used twice. shots: read in order, once.
+    order, gaps: what to tell of the order of its images, and of frames that lack between them; else None.
     """
 
     name: str
     run_id: str
     frame_count: int | None
     shots: Callable[[], Iterator[Shot]]
+    order: str | None = None
+    gaps: str | None = None
 
 
 def find_recordings(arguments: Iterable[str], options: InputOptions) -> list[Recording]:
@@ -67,7 +85,7 @@ def find_recordings(arguments: Iterable[str], options: InputOptions) -> list[Rec
     finder = _Finder(options)
     for argument in arguments:
         path = Path(argument)
-        matches = sorted(map(Path, glob.glob(argument, recursive=True)), key=natural_key)  # noqa: PTH207
+        matches = sorted(map(Path, glob.glob(argument, recursive=True)), key=natural_path_key)  # noqa: PTH207
         if path.exists() or not matches:
             finder.add(path, pattern=glob.has_magic(argument))
         else:
@@ -101,15 +119,10 @@ class _Finder:
         """Close the recording of the stills collected so far."""
         if not self._stills:
             return
-        paths, self._stills = self._stills, []
-        folder = paths[0].parent
-        one = len(paths) == 1
-        self._append(
-            paths[0] if one else folder,
-            run_name(paths[0] if one else folder),
-            len(paths),
-            lambda run_id: self._still_shots(paths, run_id),
-        )
+        given, self._stills = self._stills, []
+        paths = given if self._options.keep_order else by_numbers(given)
+        order = None if paths == given else order_remark(given, paths)
+        self._append_stills(paths[0] if len(paths) == 1 else paths[0].parent, paths, order)
 
     def _add_folder(self, folder: Path) -> None:
         self.end_stills()
@@ -138,9 +151,7 @@ class _Finder:
             else:
                 self._add_sequence(path)
         if stills:
-            self._append(
-                folder, run_name(folder), len(stills), lambda run_id: self._still_shots(stills, run_id)
-            )
+            self._append_stills(folder, stills)
 
     def _add_file(self, path: Path) -> None:
         if path.resolve() in self._seen:
@@ -202,6 +213,13 @@ class _Finder:
         failing = Shot(source_name(path), 0, 0, 0, _raiser(error))
         self._append(path, run_name(path), 1, lambda _: iter([failing]))
 
+    def _append_stills(self, named: Path, paths: list[Path], order: str | None = None) -> None:
+        frames = frame_numbers(paths)
+        self._append(
+            named, run_name(named), len(paths), lambda run_id: self._still_shots(paths, frames, run_id)
+        )
+        self.recordings[-1] = replace(self.recordings[-1], order=order, gaps=gap_remark(paths, frames))
+
     def _append(
         self, path: Path, wanted: str, frames: int | None, shots: Callable[[str], Iterator[Shot]]
     ) -> None:
@@ -212,8 +230,8 @@ class _Finder:
         self._run_ids.add(run_id)
         self.recordings.append(Recording(source_name(path), run_id, frames, lambda: shots(run_id)))
 
-    def _still_shots(self, paths: list[Path], run_id: str) -> Iterator[Shot]:
-        for sequence, path in enumerate(paths):
+    def _still_shots(self, paths: list[Path], frames: list[int], run_id: str) -> Iterator[Shot]:
+        for sequence, path in zip(frames, paths, strict=True):
             time_ns = round(sequence * _SECOND_NS / STILLS_RATE_HZ)
             load = partial(_load_still, path, self._options, run_id, sequence, time_ns)
             yield Shot(source_name(path), 0, sequence, time_ns, load)
@@ -225,6 +243,10 @@ def source_name(path: Path) -> str:
 
 
 def _load_still(path: Path, options: InputOptions, run_id: str, sequence: int, time_ns: int) -> Frame:
+    if options.labels and path.suffix.lower() in JPEG_SUFFIXES:
+        raise SourceError(
+            f"{path}: JPEG has changed the values that tell cells apart; save labels as PNG or TIFF"
+        )
     still = read_still(path, options.choice)
     metadata = FrameMetadata(
         camera_id=FILE_CAMERA_ID,

@@ -17,6 +17,7 @@ from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from streamcount.config import Settings
+    from streamcount.tracking import KalmanConfig
 
 ConfigFile = Annotated[
     Path | None,
@@ -50,6 +51,35 @@ def duration_ns(text: str, option: str) -> int:
     if duration < 1:
         raise typer.BadParameter("such as 10s, 5m, 1h or 1d", param_hint=option)
     return duration
+
+
+def tracker_config(pairs: list[str]) -> KalmanConfig:
+    """The tracker with what KEY=VALUE of --tracker set. Raises typer.BadParameter, which names the key."""
+    from difflib import get_close_matches
+
+    from pydantic import ValidationError
+
+    from streamcount.tracking import KalmanConfig
+
+    known = [name for name in KalmanConfig.model_fields if name != "kind"]
+    given: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = (part.strip() for part in pair.partition("="))
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise typer.BadParameter(
+                f"no key {key!r}; {hint}known: {', '.join(known)}", param_hint="--tracker"
+            )
+        if not sign or key in given:
+            told = "is given twice" if key in given else "needs a value, KEY=VALUE"
+            raise typer.BadParameter(f"{key} {told}", param_hint="--tracker")
+        given[key] = value
+    try:
+        return KalmanConfig.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{one['loc'][0]} = {one['input']}: {one['msg']}" for one in error.errors())
+        raise typer.BadParameter(wrong, param_hint="--tracker") from error
 
 
 class Form(StrEnum):

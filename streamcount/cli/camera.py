@@ -129,6 +129,11 @@ def camera(
             )
         name = names[0] if names else "camera"
         cameras = {name: _quick_camera(name, source, given)}
+        if settings.spoils_labels(name, cameras[name]):
+            raise typer.BadParameter(
+                "JPEG changes the values that tell cells apart for the detector 'labels'; send png or raw",
+                param_hint="--encoding",
+            )
     group = CameraGroup(settings, cameras, run_id=run_id, frames=frames, metrics_port=metrics_port)
     set_up_logging()
     # Every retry would be a line of the library's; the publisher says what matters, once in some seconds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streamcount.cli._counting import Outputs, Report, Seen
     from streamcount.cli._inputs import InputOptions, Recording
     from streamcount.detection import Detector
+    from streamcount.tracking import KalmanConfig
     from streamcount.windows import WindowsSetup
 
 _TOLD_ERRORS = 20
@@ -74,6 +76,13 @@ def count(
     track: Annotated[
         bool, typer.Option("--track", help="Follow cells from frame to frame: track ids, events.")
     ] = False,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="With --track: a setting of [tracker] in streamcount.toml, such as max_misses=5; may be repeated.",
+        ),
+    ] = None,
     window: Annotated[
         str | None,
         typer.Option(
@@ -98,14 +107,22 @@ def count(
         float | None,
         typer.Option(min=4, max=2000, help="Diameter of a usual cell (a red cell in blood), pixels."),
     ] = None,
+    cell_diameter_um: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=1e5, help="The same in µm, where the pixel size is known."),
+    ] = None,
     channel: Annotated[str | None, typer.Option(help="Channel of a TIFF: number from 0, or name.")] = None,
     plane: Annotated[
         str | None, typer.Option(help="Focal plane of a TIFF, from 0; 'time' if planes are times in truth.")
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Black and white level of TIFFs of float or 32-bit pixels."),
+        typer.Option(help="Black and white level of TIFFs of float pixels, or of values beyond 65535."),
     ] = None,
+    keep_order: Annotated[
+        bool,
+        typer.Option("--keep-order", help="Take images as given, even where a shell has put t10 before t2."),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Frames detected at once.")] = 2,
 ) -> None:
     """Count cells in pictures, stacks and videos; no broker needed.
@@ -114,8 +131,10 @@ def count(
     exit code is 5. Pictures are named STEM-HASH-INDEX, HASH being the first 8 digits of the sha256 of the
     line's "source".
 
-    A folder, a stack, a video, or a row of single images is one run for --track. Windows begin at whole multiples of
-    their length in the time of acquisition, so a run's first and last are rarely full, and say so.
+    A folder, a stack, a video, or a row of single images is one run for --track. Images are taken by the numbers in
+    their names, t2 before t10; where numbers lack, cells are followed over the missing frames, and you are told.
+    Windows begin at whole multiples of their length in the time of acquisition, so a run's first and last are rarely
+    full, and say so.
 
     `streamcount count film.tif --track --window 10s --csv windows.csv`
     """
@@ -123,22 +142,32 @@ def count(
 
     from streamcount.cli._counting import Outputs
     from streamcount.cli._inputs import find_recordings
+    from streamcount.cli._options import tracker_config
     from streamcount.cli._tables import count_table
     from streamcount.cli._windows import windows_csv, windows_table
     from streamcount.sinks.ctc import CtcWriter
     from streamcount.sinks.results import STDOUT, ResultWriter
 
     setup = _windows(window, csv, track, output)
+    following = tracker_config(tracker or []) if track else None
+    if tracker and not track:
+        raise typer.BadParameter("give --track too: else no cell is followed", param_hint="--tracker")
     options = _input_options(channel, plane, value_range, pixel_size_um)
+    options = replace(options, keep_order=keep_order, labels=detector == "labels")
     asked = {
         "model": model,
         "form": form,
         "second_stage": second_stage,
         "cell_diameter_px": cell_diameter_px,
+        "cell_diameter_um": cell_diameter_um,
     }
     built = _detector(detector, border, {key: value for key, value in asked.items() if value is not None})
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
+    for recording in recordings:
+        for remark in (recording.order, recording.gaps if track else None):
+            if remark is not None:
+                told.print(remark, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if ctc is not None and not (track and len(recordings) == 1):
         raise typer.BadParameter(
             "give --track too, and one run: a folder, a stack, or images in a row", param_hint="--ctc"
@@ -146,7 +175,9 @@ def count(
     with ExitStack() as stack:
         writer = None if output is None else stack.enter_context(ResultWriter(output))
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
-        report = _run(recordings, built, track, Outputs(writer, overlay, masks, tracks), threads, told, setup)
+        outputs = Outputs(writer, overlay, masks, tracks)
+        in_um = cell_diameter_um is not None
+        report = _run(recordings, built, following, outputs, threads, told, setup, in_um)
     console = told if STDOUT in (output, csv) else output_console()
     console.print(count_table(report.runs, built.model.class_names))
     if window is not None:
@@ -163,32 +194,43 @@ def count(
 def _run(
     recordings: list[Recording],
     detector: Detector,
-    track: bool,
+    tracker: KalmanConfig | None,
     outputs: Outputs,
     threads: int,
     told: Console,
     windows: WindowsSetup | None,
+    in_um: bool,
 ) -> Report:
-    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read."""
+    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read.
+
+    in_um: whether the size of cells was told in µm, so that the first frame of unknown pixel size is told.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from streamcount.cli._counting import FileCounter
     from streamcount.pipeline import Pipeline
-    from streamcount.tracking import KalmanConfig
 
     known = [recording.frame_count for recording in recordings]
     total = None if None in known else sum(number or 0 for number in known)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    pipeline = Pipeline(detector, KalmanConfig().build(), windows=windows) if track else None
+    pipeline = Pipeline(detector, tracker.build(), windows=windows) if tracker else None
     counter = FileCounter(detector, pipeline, outputs, threads)
     quiet = not told.is_terminal or total == 1
     with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
         task = progress.add_task("counting", total=total)
         errors = 0
+        scale_told = not in_um
 
         def done(seen: Seen) -> None:
-            nonlocal errors
+            nonlocal errors, scale_told
             progress.advance(task)
+            if not scale_told and seen.frame is not None and seen.frame.metadata.pixel_size_um is None:
+                scale_told = True
+                told.print(
+                    f"{seen.shot.source}: its pixel size is unknown, so --cell-diameter-um says nothing of it; give "
+                    "--pixel-size-um, or --cell-diameter-px",
+                    style="yellow", markup=False, highlight=False, soft_wrap=True,
+                )  # fmt: skip
             if seen.error is not None:
                 errors += 1
                 if errors <= _TOLD_ERRORS:
@@ -254,6 +296,10 @@ def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detect
 
     if kind not in (None, "tflite", "watershed", "labels"):
         raise typer.BadParameter("'watershed', 'tflite' or 'labels'", param_hint="--detector")
+    if {"cell_diameter_px", "cell_diameter_um"} <= set(asked):
+        raise typer.BadParameter(
+            "it says what --cell-diameter-px says; leave one of both out", param_hint="--cell-diameter-um"
+        )
     if kind in (None, "tflite"):
         return TfliteConfig.model_validate({"border": border.value, **asked}).build()
     for name in ("model", "form", "second_stage"):
@@ -262,11 +308,14 @@ def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detect
             raise typer.BadParameter(f"{kind} uses no model; leave one of both out", param_hint=hint)
     if border is not Border.all:
         raise typer.BadParameter(f"{kind} counts all; leave one of both out", param_hint="--border")
-    diameter = asked.get("cell_diameter_px")
+    px, um = asked.get("cell_diameter_px"), asked.get("cell_diameter_um")
     if kind == "labels":
-        if diameter is not None:
-            raise typer.BadParameter("labels tell their sizes; leave it out", param_hint="--cell-diameter-px")
+        for name in asked:
+            hint = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("labels tell their sizes; leave it out", param_hint=hint)
         return LabelsConfig().build()
-    if diameter is None:
-        return WatershedConfig().build()
-    return WatershedConfig(min_diameter_px=max(3.0, diameter / 2), max_diameter_px=2 * diameter).build()
+    if px is not None:
+        return WatershedConfig(min_diameter_px=max(3.0, px / 2), max_diameter_px=2 * px).build()
+    if um is not None:
+        return WatershedConfig(min_diameter_um=um / 2, max_diameter_um=2 * um).build()
+    return WatershedConfig().build()

@@ -112,7 +112,7 @@ def evaluate(
         )
     shares = _shares(subject, share, window) if share else {}
     _tell(subject.figures, f"{model or detector} on {subject.data}", shares, as_json=as_json)
-    _record(record, subject.figures)
+    _record(record, {**subject.figures, **_in_points(subject, share, window)})
     if report is not None:
         from streamcount.training.judge.report import write_report
 
@@ -237,6 +237,28 @@ def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Cal
     finds = find_all(detector, dataset, numbers, tick)
     measured = figures(dataset, finds, finds, by_class=columns is not None)
     return Subject(kind, where, dataset, finds, finds, {kind: measured})
+
+
+def _in_points(subject: Subject, share: str, window: int) -> dict[str, dict[str, dict[str, float]]]:
+    """The errors of a class's share, and of confluence where there are outlines, for model.toml, in points."""
+    import numpy as np
+
+    from streamcount.training.judge.breakdown import confluence_errors
+
+    told = {}
+    if share:
+        apart, any_window, mean, bias = _shares(subject, share, window).values()
+        told[f"share of {share} over {window} images"] = {
+            "mean_error": mean, "bias": bias, "largest": any_window, "largest_apart": apart,
+        }  # fmt: skip
+    errors = confluence_errors(subject.dataset, subject.counted)
+    if errors is not None:
+        sizes = np.abs(errors)
+        told["confluence"] = {
+            "mean_error": float(sizes.mean()), "bias": float(errors.mean()), "largest": float(sizes.max()),
+        }  # fmt: skip
+    rounded = {what: {key: round(value, 3) for key, value in of.items()} for what, of in told.items()}
+    return {f"{next(iter(subject.figures))}, in points": rounded} if rounded else {}
 
 
 def _shares(subject: Subject, name: str, window: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from streamcount.alerts import AlertRule
 from streamcount.config.snapshots import SnapshotsConfig
-from streamcount.detection import Detector, DetectorConfig
+from streamcount.detection import Detector, DetectorConfig, LabelsConfig
 from streamcount.detection.tflite import TfliteConfig
 from streamcount.events import EventsConfig
 from streamcount.events.places import LineConfig, PlacesConfig, PlacesMap, ZoneConfig, places_map
@@ -240,6 +240,21 @@ class Settings(_Section):
                     hint = f"did you mean {near[0]!r}?" if near else f"add a table [cameras.{camera}]"
                     raise ValueError(f"groups.{name}.cameras: there is no camera {camera!r}; {hint}")
         return self
+
+    @model_validator(mode="after")
+    def _labels_keep_their_values(self) -> Settings:
+        for name, camera in self.cameras.items():
+            if self.spoils_labels(name, camera):
+                raise ValueError(
+                    f'cameras.{name}.encoding = "jpeg" changes the values that tell cells apart for the detector '
+                    '"labels"; set encoding = "png" or "raw", which keep 8 and 16 bits'
+                )
+        return self
+
+    def spoils_labels(self, camera_id: str, camera: CameraConfig) -> bool:
+        """Whether the camera would send as JPEG what the detector of its name takes for label images."""
+        detector = camera.detector or self.detector_for(camera_id)
+        return camera.encoding == "jpeg" and isinstance(detector, LabelsConfig)
 
     def _camera(self, camera_id: str) -> CameraConfig | None:
         return self.cameras.get(camera_id.removesuffix(REPLAY_SUFFIX))

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamcount.detection.bundle import CROP_CLASSIFICATION, DENSE_INSTANCES, Bundle, load_bundle
 from streamcount.detection.instances import gather, outlines
@@ -56,10 +56,22 @@ class TfliteConfig(BaseModel):
         description="Diameter of the model's reference cell in the frames, px; else by pixel size, else "
         "estimated anew in every frame, which costs a second pass.",
     )
+    cell_diameter_um: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e5,
+        description="The same in µm, for frames whose pixel size is known, in place of what is usual for the model.",
+    )
     thresholds: dict[str, float] = Field(
         default_factory=dict,
         description="Least score of a class, in place of the model's own, by class name.",
     )
+
+    @model_validator(mode="after")
+    def _one_diameter(self) -> TfliteConfig:
+        if self.cell_diameter_px is not None and self.cell_diameter_um is not None:
+            raise ValueError("cell_diameter_px and cell_diameter_um say the same; leave one of both out")
+        return self
 
     def build(self) -> TfliteDetector:
         """The detector. Raises ModelError where the bundle is missing, damaged, or has no such class."""
@@ -126,8 +138,8 @@ class TfliteDetector:
 
         A row of `class_probabilities` need not sum to 1: the rest is the probability that there is no cell.
         Quality flags: "empty" (no cell found), "scale-unknown" (neither told nor to be seen, so the frame was
-        searched at the scale usual for the model). Raises FrameError "too-large" where the frame, scaled to the
-        net's cell size, exceeds 100 Mpx.
+        searched at the scale usual for the model), "pixel-size-unknown" (so that cell_diameter_um says nothing).
+        Raises FrameError "too-large" where the frame, scaled to the net's cell size, exceeds 100 Mpx.
         """
         found, seen, quality = self._search(frame, labels=labels)
         readings = None if self._usual is None else readings_of(seen.maps, found.cells, seen.shape_px)
@@ -159,7 +171,12 @@ class TfliteDetector:
             usual = told or self._scale_rules.diameter(seen) or info.cell_diameter_px / seen.scale
             shares = self._second.refine(image, found.boxes_px, found.probabilities, usual)
             found = replace(found, probabilities=shares)
-        quality = (*(() if len(found.boxes_px) else ("empty",)), *(() if diameter else ("scale-unknown",)))
+        flags = {
+            "empty": not len(found.boxes_px),
+            "scale-unknown": not diameter,
+            "pixel-size-unknown": told is None and self._config.cell_diameter_um is not None,
+        }
+        quality = tuple(flag for flag, is_so in flags.items() if is_so)
         shape = frame.image.shape[0], frame.image.shape[1]
         return found.take(counted(found.boxes_px, shape, self._config.border)), seen, quality
 
@@ -167,7 +184,8 @@ class TfliteDetector:
         if self._config.cell_diameter_px is not None:
             return self._config.cell_diameter_px
         if frame.metadata.pixel_size_um is not None:
-            return self._bundle.input.cell_diameter_um / frame.metadata.pixel_size_um
+            usual_um = self._config.cell_diameter_um or self._bundle.input.cell_diameter_um
+            return usual_um / frame.metadata.pixel_size_um
         return None
 
     def _look(self, image: NDArray[np.uint8], scale: float) -> Look:
@@ -177,7 +195,7 @@ class TfliteDetector:
             raise FrameError(
                 "too-large",
                 f"a frame of {height} x {width} px scaled {scale:.2f} times is more than can be searched; "
-                "crop it, or check cell_diameter_px and the pixel size",
+                "crop it, or check cell_diameter_px (or _um) and the pixel size",
             )
         scaled = image
         if shape != (height, width):

@@ -16,7 +16,8 @@ from streamcount.sources.tiff_stack import TIFF_SUFFIXES, TiffChoice, TiffStack
 from streamcount.types import Image
 from streamcount.wire import images as wire
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp"}) | TIFF_SUFFIXES
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif"})
+IMAGE_SUFFIXES = frozenset({".png", ".bmp", ".webp"}) | JPEG_SUFFIXES | TIFF_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
     """Sorts names as a person would: t2 before t10, capitals beside small letters."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], path.name
+
+
+def natural_path_key(path: Path) -> list[tuple[list[tuple[int, int, str]], str]]:
+    """The same of the whole path, so that what lies in one folder stays together."""
+    return [natural_key(Path(part)) for part in path.parts]
 
 
 def read_image(path: Path | str) -> Image:

@@ -87,6 +87,27 @@ def test_settings_that_contradict_each_other_are_refused(text):
         parse(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "detector.kind = 'labels'\n[cameras.a]\nsource = {kind='folder', path='x'}",
+        "[cameras.a]\ndetector.kind = 'labels'\nsource = {kind='folder', path='x'}",
+    ],
+)
+def test_label_images_cannot_go_as_jpeg(text):
+    with pytest.raises(
+        ConfigurationError, match=r'cameras\.a\.encoding = "jpeg" .* encoding = "png" or "raw"'
+    ):
+        parse(text)
+    for encoding in ("png", "raw"):
+        assert parse(f"{text}\nencoding = '{encoding}'").cameras["a"].encoding == encoding
+
+
+def test_a_camera_with_a_detector_of_its_own_may_send_jpeg_beside_labels():
+    text = "detector.kind = 'labels'\n[cameras.a]\ndetector.kind = 'watershed'\nsource = {kind='folder', path='x'}"
+    assert parse(text).cameras["a"].encoding == "jpeg"
+
+
 def test_what_is_no_toml_names_the_file_and_the_place():
     with pytest.raises(ConfigurationError, match=r"test\.toml is not valid TOML.*line 2"):
         parse("[kafka]\nbootstrap_servers = \n\n[topics]\n")

@@ -72,6 +72,24 @@ def test_the_pixel_size_sets_the_scale_as_the_configuration_does(
     assert same(detector.detect(frame(image, pixel_size_um)), scaled.detect(frame(image)))
 
 
+def test_a_diameter_in_um_takes_the_place_of_the_models_where_the_pixel_size_is_known(
+    detector: TfliteDetector, scaled: TfliteDetector
+) -> None:
+    image, _ = smear(480, 640)
+    # Cells a third as large as the model's usual ones.
+    small_um = detector.bundle.input.cell_diameter_um / 3
+    told = TfliteConfig(model="blood-smear", cell_diameter_um=small_um).build()
+    assert same(told.detect(frame(image, small_um / DIAMETER_PX)), scaled.detect(frame(image)))
+    alone, untold = told.detect(frame(image)), detector.detect(frame(image))
+    assert np.array_equal(alone.boxes_px, untold.boxes_px)
+    assert (alone.quality, untold.quality) == (("pixel-size-unknown",), ())
+
+
+def test_a_diameter_is_told_in_one_unit() -> None:
+    with pytest.raises(ValueError, match="cell_diameter_px and cell_diameter_um"):
+        TfliteConfig(cell_diameter_px=20, cell_diameter_um=8)
+
+
 @pytest.mark.parametrize("diameter_px", [40, 60, 120])
 def test_an_unknown_scale_is_found_in_the_frame_itself(detector: TfliteDetector, diameter_px: int) -> None:
     image, cells = smear(480, 640, diameter_px)
