@@ -14,7 +14,7 @@ from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, Figure, Wind
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.looks import asked_outside, keep, serious_faults
-from tests.integration.service import kill_group
+from tests.integration.service import camera_text, kill_group
 
 pytestmark = pytest.mark.broker
 
@@ -123,6 +123,31 @@ def test_health_sums_each_cameras_frames(page: Any, running: Running, screenshot
     )
     assert not page.locator(".bad-figure.number").count()
     keep(page, screenshots, "health")
+
+
+def test_a_configured_camera_that_never_sent_says_so_and_disturbs_no_other(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    file = running.service.file
+    text = file.read_text()
+    file.write_text(text + camera_text("spare", seed=3))
+    try:
+        url = running.start_page()
+    finally:
+        file.write_text(text)
+    page.goto(url)
+    spare = tile(page, "spare")
+    spare.locator(".state.bad", has_text="never heard since").wait_for()
+    assert spare.locator(".total").inner_text() == "–"
+    seen = sequence(page, "scope-1")
+    wait_until(lambda: sequence(page, "scope-1") > seen + 2, running.service.logs)
+    keep(page, screenshots, "wall-unheard")
+    page.goto(f"{url}/camera/spare")
+    page.locator(".state.bad", has_text="never heard since").wait_for()
+    page.goto(f"{url}/health")
+    row = page.locator('table[aria-label="Frames"] tr', has_text="spare")
+    row.locator(".bad-figure", has_text="never heard since").wait_for()
+    assert not page.faults
 
 
 def test_alerts_and_windows_are_told_with_their_figures(

@@ -13,6 +13,7 @@ import msgspec
 from streamcount.config import Settings
 from streamcount.config.explain import to_toml
 from streamcount.errors import BrokerError, SourceError
+from streamcount.service.alerts.watch import UNHEARD_RUN
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.camera import CameraLive, Place
 from streamcount.service.dashboard.cells import Cells, cells_of
@@ -114,12 +115,14 @@ def rule_toml(settings: Settings, name: str) -> str:
 def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
     """JPEG of the frame at which the alert was raised.
 
-    Raises SourceError where it is no longer in Kafka, FrameError where it cannot be decoded, BrokerError where Kafka
-    fails.
+    Raises SourceError where there was none or it is no longer in Kafka, FrameError where it cannot be decoded,
+    BrokerError where Kafka fails.
     """
     raised = known.raised
     if raised.run_id == GROUP_RUN:
         raise SourceError("the alert is of a group of cameras, and so of no one frame")
+    if raised.run_id == UNHEARD_RUN:
+        raise SourceError("the camera had never sent a frame")
     kept = dashboard.model.look(
         raised.camera_id, lambda camera: camera.picture(raised.run_id, raised.sequence)
     )

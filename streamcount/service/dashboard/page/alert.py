@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from nicegui import context, ui
 
 from streamcount.errors import BrokerError, FrameError, SourceError
+from streamcount.service.alerts.watch import UNHEARD_RUN
 from streamcount.service.dashboard.alerting import (
     LONGEST_NAME,
     LONGEST_REMARK,
@@ -63,7 +64,7 @@ class AlertPage:
         raised = known.raised
         with ui.element("section").classes("panel"):
             ui.html("<h2>Picture of the moment</h2>", sanitize=False)
-            if raised.run_id != GROUP_RUN:
+            if raised.run_id not in (GROUP_RUN, UNHEARD_RUN):
                 ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
             self._picture = ui.html('<p class="soft">Looking for it in Kafka …</p>', sanitize=False)
             self._picture.props("aria-live=polite")

@@ -191,22 +191,35 @@ def sparkline_svg(values: Sequence[int]) -> str:
     )
 
 
+def is_bad(summary: CameraSummary) -> bool:
+    """Whether the camera's state is none to leave it in."""
+    return summary.state in ("stale", "not-counted", "unheard")
+
+
 def state_words(summary: CameraSummary) -> str:
     """The camera's state as one reads it."""
     if summary.state == "live":
         return "live"
     since = f" since {clock_of(summary.since)}" if summary.since else ""
-    return {"stale": "no frames", "not-counted": "frames come, not counted"}.get(
-        summary.state, "waiting"
-    ) + since
+    return {
+        "stale": "no frames",
+        "not-counted": "frames come, not counted",
+        "unheard": "never heard",
+    }.get(summary.state, "waiting") + since
+
+
+def total_words(summary: CameraSummary) -> str:
+    """How many cells; of a camera that never counted any, nobody knows."""
+    return str(summary.total) if summary.run_id else "–"
 
 
 def account_words(summary: CameraSummary) -> str:
     """The frames' sum in a few words."""
     account = summary.account
     if account is None:
-        return "no frame counted yet"
-    return f"{account.counted} of {account.published} frames counted, difference {account.difference}"
+        return "none counted since this page began" if summary.run_id else "no frame counted yet"
+    before = f", {summary.unaccounted_before} of runs before" if summary.unaccounted_before else ""
+    return f"{account.counted} of {account.published} frames counted, difference {account.difference}{before}"
 
 
 def clock(time_ns: int) -> str:
