@@ -12,7 +12,8 @@ from nicegui import ui
 from streamcount.errors import SinkError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.history import Span, Told
-from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page import doubts, parts
+from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
 from streamcount.service.dashboard.past import MS
 from streamcount.types.figures import FIGURES
 
@@ -129,7 +130,9 @@ class _Chart:
 def legend(series: Sequence[dict[str, Any]]) -> list[str]:
     """The lines that have names of their own; bands go with theirs."""
     return [
-        one["name"] for one in series if not one["name"].endswith(", interval") and one["name"] != "moment"
+        one["name"]
+        for one in series
+        if not one["name"].endswith(", interval") and one["name"] not in ("moment", doubts.NAME)
     ]
 
 
@@ -159,7 +162,8 @@ class CountsChart:
         note = "" if lines else "Nothing was counted in this time."
         if bands:
             note = f"Bands: confidence intervals of the means of windows “{self._window}”."
-        self._chart.draw([*series, moment_line(at_ms)], span, "cells in a frame", note)
+        note = f"{note} {doubt_note(means)}".strip()
+        self._chart.draw([*series, doubted_area(means), moment_line(at_ms)], span, "cells in a frame", note)
         base = f"/api/v1/cameras/{self._camera_id}/history/counts"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&every_ms={every_ns // MS}"
         parts.set_html(self._chart.links, downloads("Counts", base, query))
@@ -218,7 +222,8 @@ class FigureChart:
         note = FIGURES[name].meaning if name in FIGURES else ""
         if not rows:
             note = f"{title(name)}: no window “{self._window}” of this time tells it. {note}".strip()
-        self._chart.draw([*series, moment_line(at_ms)], span, unit or title(name), note)
+        note = f"{note} {doubt_note(told)}".strip()
+        self._chart.draw([*series, doubted_area(told), moment_line(at_ms)], span, unit or title(name), note)
         base = f"/api/v1/cameras/{self._camera_id}/history/figures"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&figure={name}&window={self._window}"
         parts.set_html(self._chart.links, downloads(title(name), base, query))
