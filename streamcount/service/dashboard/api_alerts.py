@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -22,13 +24,16 @@ from streamcount.service.dashboard.alerting import (
     picture_of,
 )
 from streamcount.service.dashboard.api import NO_STORE, POSTED, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.api_history import FORMS, Form, Table, table
 from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.cells import Cells
-from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, try_rule
+from streamcount.service.dashboard.history import Told
+from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, trial_table, try_rule
 from streamcount.service.dashboard.views import event_row
 
 LONGEST_ID = 400
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+TextQuery = Annotated[str, Query(max_length=LONGEST_NAME, description="as it is posted")]
 
 AlertId = Annotated[str, Query(min_length=1, max_length=LONGEST_ID, description="the alert's `id`")]
 
@@ -128,18 +133,28 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def trial(request: Request) -> JsonBytes:
         told = await body_of(request, RuleTried)
-        try:
+        with _told_why():
             return JsonBytes(
                 await run_in_threadpool(
                     try_rule, dashboard.settings, told.rule, told.source, told.camera, told.run
                 )
             )
-        except ConfigurationError as error:
-            raise HTTPException(409, str(error)) from error
-        except SourceError as error:
-            raise HTTPException(404, str(error)) from error
-        except (BrokerError, SinkError) as error:
-            raise HTTPException(503, str(error)) from error
+
+    @router.get(
+        "/alerts/trial",
+        summary="The same as a table: the figure that the rule watches in each window, and where it is raised",
+        responses={**FORMS, 409: {"model": Problem, "description": "the rule is not right"}},
+    )
+    def trial_figures(
+        rule: Annotated[str, Query(max_length=LONGEST_RULE, description="TOML, one table [alerts.NAME]")],
+        source: TextQuery = TOPIC,
+        camera: TextQuery = "",
+        run: TextQuery = "",
+        form: Form = "json",
+    ) -> Response:
+        with _told_why():
+            answer = trial_table(dashboard.settings, rule, source, camera, run)
+        return table(Told("kafka" if source == TOPIC else "store", answer), form, "trial")
 
 
 # What the routes answer, and what is posted to them.
@@ -148,8 +163,21 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/alerts/cells", "get", "200"): Cells,
     ("/alerts/acknowledgements", "post", "201"): dict[str, Any],
     ("/alerts/trial", "post", "200"): Trial,
+    ("/alerts/trial", "get", "200"): Table,
 }
 BODIES: dict[str, Any] = {"/alerts/acknowledgements": Acknowledgement, "/alerts/trial": RuleTried}
+
+
+@contextmanager
+def _told_why() -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        raise HTTPException(409, str(error)) from error
+    except SourceError as error:
+        raise HTTPException(404, str(error)) from error
+    except (BrokerError, SinkError) as error:
+        raise HTTPException(503, str(error)) from error
 
 
 def _known(dashboard: Dashboard, alert_id: str) -> Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 import msgspec
 
@@ -11,6 +12,7 @@ from streamcount.service.dashboard.camera import CameraLive, DeadLetterNote
 from streamcount.service.dashboard.cells import model_identity
 from streamcount.service.dashboard.views import CameraSummary, earlier_runs, summary
 from streamcount.service.workers import Member
+from streamcount.sinks.store.questions import Answer
 from streamcount.types import ModelIdentity
 
 # Upper ends of the histogram's bins, ms; what is above the last is in one more.
@@ -79,6 +81,16 @@ def camera_health(camera: CameraLive, now_s: float, now_ns: int) -> CameraHealth
         latencies=histogram([ms for at_s, ms in camera.view.latencies if now_s - at_s <= LATENCY_WINDOW_S]),
         dead_letters=list(camera.dead_letters),
     )
+
+
+def latency_table(cameras: Iterable[CameraHealth]) -> Answer:
+    """The histograms as rows: frames whose latency is above over_ms and at most to_ms, which is None for the last."""
+    rows = [
+        (one.camera_id, over_ms, each.to_ms, each.frames)
+        for one in cameras
+        for over_ms, each in zip((0, *LATENCY_BINS_MS), one.latencies, strict=False)
+    ]
+    return Answer(("camera", "over_ms", "to_ms", "frames"), tuple(rows))
 
 
 def histogram(latencies_ms: list[float]) -> list[LatencyBin]:

@@ -225,6 +225,41 @@ def test_a_rule_is_tried_on_a_store_of_the_settings_and_on_no_other_file(tmp_pat
         assert (nobody.status_code, "no final window" in nobody.json()["detail"]) == (404, True)
 
 
+def test_a_trial_is_given_as_a_table_with_all_windows_and_where_it_is_raised(tmp_path: Path) -> None:
+    settings = store_of(tmp_path, [window(i, value) for i, value in enumerate([5.0, 9.0, 9.0, 5.0])])
+    asked = {"rule": 'kind = "limit"\nfigure = "cells"\nabove = 8', "source": "store:lab"}
+    with client_of(LiveModel(), settings) as client:
+        told = client.get("/api/v1/alerts/trial", params=asked).json()
+        at = told["columns"].index
+        assert [(row[at("value")], row[at("raised")]) for row in told["rows"]] == [
+            (5, 0),
+            (9, 1),
+            (9, 1),
+            (5, 0),
+        ]
+        csv = client.get("/api/v1/alerts/trial", params={**asked, "format": "csv"})
+        assert csv.headers["content-disposition"] == 'attachment; filename="trial.csv"'
+        assert len(csv.text.splitlines()) == 5
+        pytest.importorskip("pyarrow", reason="needs the extra parquet")
+        parquet = client.get("/api/v1/alerts/trial", params={**asked, "format": "parquet"})
+        assert parquet.content[:4] == b"PAR1"
+        wrong = client.get("/api/v1/alerts/trial", params={**asked, "rule": "kind = "})
+        assert wrong.status_code == 409
+
+
+def test_the_histogram_of_latencies_is_given_as_a_table() -> None:
+    model = filled(window(0, 1.0))
+    with model.reading() as cameras:
+        cameras["scope-1"].view.latencies.extend((time.monotonic(), ms) for ms in (7.0, 700.0, 1e9))
+    with client_of(model, Settings()) as client:
+        told = client.get("/api/v1/health/latencies").json()
+        rows = [row for row in told["rows"] if row[3]]
+        assert rows == [["scope-1", 0, 10, 1], ["scope-1", 500, 1000, 1], ["scope-1", 10_000, None, 1]]
+        csv = client.get("/api/v1/health/latencies?format=csv").text.splitlines()
+    assert csv[0] == "camera,over_ms,to_ms,frames"
+    assert csv[-1] == "scope-1,10000,,1"
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

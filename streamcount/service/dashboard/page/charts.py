@@ -90,8 +90,9 @@ def moment_line(at_ms: int | None) -> dict[str, Any]:
 
 def downloads(what: str, path: str, query: str) -> str:
     """Links to a table as CSV and as Parquet."""
+    asked = f"{path}?{query}&" if query else f"{path}?"
     return " ".join(
-        f'<a class="download" download href="{escape(f"{path}?{query}&format={form}", quote=True)}" '
+        f'<a class="download" download href="{escape(f"{asked}format={form}", quote=True)}" '
         f'aria-label="{escape(what)} as {name}">{name}</a>'
         for form, name in (("csv", "CSV"), ("parquet", "Parquet"))
     )

@@ -10,6 +10,7 @@ from streamcount.service.dashboard.accounting import Account, Forgotten
 from streamcount.service.dashboard.api import Dashboard, health_of
 from streamcount.service.dashboard.health import CameraHealth, Health, LatencyBin
 from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.charts import downloads
 from streamcount.service.dashboard.page.letter import SendAgain
 from streamcount.service.dashboard.page.parts import Cell, Link, number
 from streamcount.service.dashboard.views import CameraSummary
@@ -69,8 +70,9 @@ class HealthPage:
             self._models, parts.table_html("Models", columns, models, "No detections have come yet.")
         )
         bars = "".join(bars_html(one) for one in health.cameras)
+        files = downloads("How long frames take", "/api/v1/health/latencies", "") if bars else ""
         parts.set_html(
-            self._latencies, f'{bars}<p class="soft">{LATENCIES if bars else "No camera yet."}</p>'
+            self._latencies, f'{bars}<p class="soft">{LATENCIES if bars else "No camera yet."} {files}</p>'
         )
         self._show_letters(health)
 
