@@ -21,6 +21,7 @@ from streamcount.service.dashboard.alerting import (
     cells_of_alert,
     detail,
     find_alert,
+    find_stored,
     picture_of,
 )
 from streamcount.service.dashboard.api import NO_STORE, POSTED, Dashboard, JsonBytes, Problem
@@ -49,8 +50,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
 class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
     """A rule and the windows that it is to be tried on.
 
-    rule: TOML, one table [alerts.NAME]. source: "topic", or "store:NAME" for a SQLite store of [sinks]. camera, run:
-    only these; "" for all.
+    rule: TOML, one table [alerts.NAME]. source: "topic", "store" for the one that the page was started with, or
+    "store:NAME" for a database of [sinks]. camera, run: only these; "" for all.
     """
 
     rule: Annotated[str, msgspec.Meta(max_length=LONGEST_RULE)]
@@ -61,16 +62,17 @@ class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_ALERT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such alert, or it is no longer kept; or no picture of it"},
-    503: {"model": Problem, "description": "Kafka does not do what is asked"},
+    503: {"model": Problem, "description": "Kafka or the store does not do what is asked"},
 }
 
 
 def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     """Adds the routes."""
 
-    @router.get("/alerts/one", summary="One alert with its rule and figures", responses={404: NO_ALERT[404]})
+    @router.get("/alerts/one", summary="One alert with its rule and figures", responses=NO_ALERT)
     def one(alert: AlertId) -> JsonBytes:
-        return JsonBytes(detail(dashboard, _known(dashboard, alert)))
+        with _told_why():
+            return JsonBytes(detail(dashboard, _known(dashboard, alert)))
 
     @router.get(
         "/alerts/picture",
@@ -112,7 +114,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def acknowledged(request: Request) -> JsonBytes:
         told = await body_of(request, Acknowledgement)
-        known = _known(dashboard, told.alert)
+        known = await run_in_threadpool(_known, dashboard, told.alert)
         try:
             said = await run_in_threadpool(
                 acknowledge, dashboard, known, told.who.strip(), told.remark.strip()
@@ -133,11 +135,10 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def trial(request: Request) -> JsonBytes:
         told = await body_of(request, RuleTried)
+        asked = (told.rule, told.source, told.camera, told.run)
         with _told_why():
             return JsonBytes(
-                await run_in_threadpool(
-                    try_rule, dashboard.settings, told.rule, told.source, told.camera, told.run
-                )
+                await run_in_threadpool(try_rule, dashboard.settings, dashboard.database, *asked)
             )
 
     @router.get(
@@ -153,7 +154,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
         form: Form = "json",
     ) -> Response:
         with _told_why():
-            answer = trial_table(dashboard.settings, rule, source, camera, run)
+            answer = trial_table(dashboard.settings, dashboard.database, rule, source, camera, run)
         return table(Told("kafka" if source == TOPIC else "store", answer), form, "trial")
 
 
@@ -181,7 +182,10 @@ def _told_why() -> Iterator[None]:
 
 
 def _known(dashboard: Dashboard, alert_id: str) -> Known:
-    known = find_alert(dashboard, alert_id)
+    try:
+        known = find_alert(dashboard, alert_id) or find_stored(dashboard, alert_id)
+    except SinkError as error:
+        raise HTTPException(503, str(error)) from error
     if known is None:
         raise HTTPException(404, "there is no such alert, or it is no longer kept")
     return known

@@ -31,7 +31,7 @@ class TrialPanel:
 
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
-        offered = sources(dashboard.settings)
+        offered = sources(dashboard.settings, dashboard.database)
         with ui.element("section").classes("panel").props('aria-label="Try a rule"'):
             ui.html("<h2>Try a rule on what is past</h2>", sanitize=False)
             ui.label(HINT).classes("soft")
@@ -62,7 +62,9 @@ class TrialPanel:
             "run": (self._run.value or "").strip(),
         }
         try:
-            trial = await asyncio.to_thread(try_rule, self._dashboard.settings, *asked.values())
+            trial = await asyncio.to_thread(
+                try_rule, self._dashboard.settings, self._dashboard.database, *asked.values()
+            )
         except StreamcountError as error:
             self._clear()
             self._fault.set_text(str(error))
