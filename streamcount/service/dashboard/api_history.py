@@ -226,15 +226,19 @@ def _add_cells(router: APIRouter, dashboard: Dashboard) -> None:
 
     @router.get(
         f"{path}/snapshots",
-        summary="Pictures that were kept of the cell where it was abnormal",
+        summary="Pictures that are kept of the cell where it was abnormal",
         responses={**NOT_FOUND, **UNAVAILABLE},
     )
     def snapshots(camera_id: CameraId, track_id: TrackId, run: Run) -> JsonBytes:
         _known(dashboard, camera_id)
-        found = _asked(lambda: snapshots_of(lives.events(camera_id, run, track_id), track_id))
+        found = _asked(lambda: lives.snapshots(camera_id, run, track_id))
         base = f"/api/v1/cameras/{camera_id}/tracks/{track_id}/snapshot?run={run}&reason="
         return JsonBytes(
-            [Snapshot(one.snapshot, one.happened_at_ns // MS, one.reason, base + one.reason) for one in found]
+            [
+                Snapshot(one.snapshot, one.happened_at_ns // MS, one.reason, base + one.reason)
+                for one, kept in found
+                if kept
+            ]
         )
 
     @router.get(

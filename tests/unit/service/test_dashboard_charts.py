@@ -8,7 +8,7 @@ pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
 from streamcount.service.dashboard.history import FIGURES, Told
 from streamcount.service.dashboard.lives import Family, Member
-from streamcount.service.dashboard.page.cell import family_html
+from streamcount.service.dashboard.page.cell import family_html, shots_html
 from streamcount.service.dashboard.page.charts import (
     band,
     bands_of,
@@ -26,7 +26,8 @@ from streamcount.service.dashboard.page.windows import (
     past_rows,
 )
 from streamcount.sinks.store.questions import Answer
-from streamcount.types import Figure, WindowClosed
+from streamcount.types import CellAbnormal, Figure, WindowClosed
+from tests.sunk import at, cell
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,19 @@ def test_headlines_say_what_is_wrong_with_their_window() -> None:
     assert "incomplete" not in headlines_html(WindowClosed(**common, **bounds, complete=True))
     columns = dict(zip(FIGURES, window_row(1, 0, "run-began"), strict=True))
     assert "incomplete: run began" in past_headlines_html([columns])
+
+
+def test_what_was_found_abnormal_has_its_picture_or_the_word_that_none_is_kept() -> None:
+    def odd(reason: str) -> CellAbnormal:
+        return CellAbnormal(**at(1), **cell(1), reason=reason, snapshot=f"x/{reason}")
+
+    html = shots_html([(odd("size"), True), (odd("shape"), False)], "/api/v1/x", "run-1")
+    assert html.count("<img") == html.count("no picture was kept") == 1
+    assert "reason=size" in html
+    assert "reason=shape" not in html
+    assert "streamcount snapshots run" in html
+    assert "streamcount snapshots run" not in shots_html([(odd("size"), True)], "/api/v1/x", "run-1")
+    assert shots_html([], "/api/v1/x", "run-1") == ""
 
 
 def test_links_to_files_are_escaped() -> None:
