@@ -15,6 +15,7 @@ from streamcount.service.dashboard.history import Span, Told
 from streamcount.service.dashboard.page import doubts, parts
 from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
 from streamcount.service.dashboard.past import MS
+from streamcount.types.colors import class_color
 from streamcount.types.figures import FIGURES
 
 POINTS = 600
@@ -79,7 +80,7 @@ def band(name: str, style: tuple[str, int], rows: Sequence[tuple[int, float, flo
 
 def other_style(number: int) -> tuple[str, int]:
     """Colour and dash of a line that is no class's."""
-    return parts.SAFE_COLORS[number % len(parts.SAFE_COLORS)], number
+    return class_color(number), number
 
 
 def moment_line(at_ms: int | None) -> dict[str, Any]:
@@ -245,7 +246,7 @@ class SizeChart:
         data = [[one["happened_at_ns"] // MS, one[unit]] for one in rows]
         span = Span(rows[0]["happened_at_ns"], rows[-1]["happened_at_ns"] + SECOND_NS)
         self._chart.draw(
-            [line("area", (parts.SAFE_COLORS[0], 0), data)], span, "µm²" if unit == "area_um2" else "px²"
+            [line("area", (class_color(0), 0), data)], span, "µm²" if unit == "area_um2" else "px²"
         )
         parts.set_html(self._chart.links, downloads("Sizes", path, f"run={run_id}"))
 

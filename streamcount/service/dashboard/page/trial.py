@@ -15,8 +15,9 @@ from streamcount.service.dashboard.alerting import rule_toml
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.charts import downloads
-from streamcount.service.dashboard.page.parts import SAFE_COLORS, number
+from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Told, Trial, sources, try_rule
+from streamcount.types.colors import class_color
 
 FIRST_RULE = '[alerts.crowded]\nkind = "limit"\nfigure = "cells"\nabove = 100\n'
 HINT = (
@@ -122,7 +123,7 @@ def _chart(trial: Trial) -> dict[str, Any]:
             for one in trial.alerts
             if one.camera_id == camera
         ]
-        color = SAFE_COLORS[i % len(SAFE_COLORS)]
+        color = class_color(i)
         line: dict[str, Any] = {
             "name": camera,
             "type": "line",
