@@ -279,6 +279,12 @@ def test_a_killed_camera_says_since_when_and_the_other_goes_on(
     assert tile(page, "scope-2").locator(".state").inner_text() == "live"
     running.cameras["scope-1"] = running.start_camera("scope-1")
     wait_until(lambda: state.inner_text() == "live", running.service.logs)
+    # What became of the frames of the run that was killed is still told.
+    page.goto(f"{running.url}/health")
+    ended = page.locator('table[aria-label="Frames"] tr', has_text="scope-1").filter(has_text="ended")
+    ended.wait_for()
+    wait_until(lambda: ended.locator("td").last.inner_text() == "0", running.service.logs)
+    keep(page, screenshots, "health-ended")
 
 
 def test_a_broker_that_goes_is_told_and_the_page_recovers(
@@ -310,7 +316,12 @@ def test_without_the_token_there_is_nothing_and_with_it_the_page(
     page.get_by_text("That is not the token.").wait_for()
     assert "scope-1" not in page.content()
     assert page.request.get(f"{url}/api/v1/cameras").status == 401
-    keep(page, screenshots, "login")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert not serious_faults(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        keep(page, screenshots, f"login-{scheme}")
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_role("button").click()
     wait_until(lambda: tile(page, "scope-2").count(), running.service.logs)

@@ -14,16 +14,19 @@ pytest.importorskip("fastapi", reason="needs the extra dashboard")
 from starlette.testclient import TestClient
 
 from streamcount.config import Settings, parse_settings
+from streamcount.service.alerts.past import stored_windows
 from streamcount.service.dashboard.alerting import cells_of_alert, find_alert
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
 from streamcount.service.dashboard.health import LATENCY_BINS_MS, histogram
 from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.service.dashboard.past_alerts import PastAlerts
 from streamcount.service.dashboard.trial import MOST_POINTS, sources, try_rule
-from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.sinks.store import PostgresConfig, SqliteConfig
 from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import encode_event, encode_tracks
+from tests.postgres import Postgres, running_server
 from tests.unit.service.test_dashboard_model import tracks
 
 URL = "http://127.0.0.1:8765"
@@ -303,6 +306,29 @@ def test_an_alert_that_memory_no_longer_has_is_the_stores_with_its_end_remark_an
     both = filled(RAISED, CLEARED)
     with client_of(both, settings, database=given) as client:
         assert len(client.get("/api/v1/alerts?state=past").json()) == 1
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    yield from running_server()
+
+
+def test_postgresql_answers_as_sqlite_does(tmp_path: Path, postgres: Postgres) -> None:
+    told = [window(0, 9.0), window(1, 5.0), window(0, 9.0, "scope-2"), RAISED, SEEN, CLEARED]
+    store_of(tmp_path, told)
+    database = PostgresConfig(kind="postgres", url=postgres.url)
+    sink = database.build()
+    sink.open()
+    sink.write(told)
+    sink.close()
+    answers = []
+    for given in (SqliteConfig(path=tmp_path / "store.sqlite"), database):
+        past = PastAlerts(given)
+        assert past.alert("nobody") is None
+        known = [past.newest(), past.alert(RAISED.event_id), past.windows_of(RAISED)]
+        answers.append([*known, stored_windows(given, "a", "scope-1"), len(stored_windows(given))])
+    assert answers[0] == answers[1]
+    assert [len(answers[0][0]), len(answers[0][2]), answers[0][4]] == [1, 1, 3]
 
 
 def test_a_store_that_cannot_be_asked_is_told_and_no_fault(tmp_path: Path) -> None:
