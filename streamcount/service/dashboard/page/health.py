@@ -71,9 +71,8 @@ class HealthPage:
         )
         bars = "".join(bars_html(one) for one in health.cameras)
         files = downloads("How long frames take", "/api/v1/health/latencies", "") if bars else ""
-        parts.set_html(
-            self._latencies, f'{bars}<p class="soft">{LATENCIES if bars else "No camera yet."} {files}</p>'
-        )
+        words = LATENCIES if bars else "No camera yet."
+        parts.set_html(self._latencies, f'{bars}<p class="soft">{words}</p><p>{files}</p>')
         self._show_letters(health)
 
     def _show_letters(self, health: Health) -> None:
