@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,12 @@ def read_backwards(
     `read_topic`.
     """
     from kafka import TopicPartition
-    from kafka.partitioner.default import murmur2
 
     with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
         numbers = sorted(consumer.partitions_for_topic(topic) or ())
         if not numbers:
             raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
-        likely = numbers[(murmur2(key) & 0x7FFFFFFF) % len(numbers)]
+        likely = likely_partition(key, numbers)
         for number in sorted(numbers, key=lambda one: one != likely):
             place = TopicPartition(topic, number)
             start = consumer.beginning_offsets([place])[place]
@@ -95,6 +94,14 @@ def read_backwards(
                 begin = max(start, end - BLOCK)
                 yield from _block(consumer, place, (begin, end), silent_s)
                 end = begin
+
+
+def likely_partition(key: bytes, numbers: Sequence[int]) -> int:
+    """Where Kafka's own way of choosing puts a key's records; numbers: of all partitions, ascending."""
+    from kafka.partitioner.default import murmur2
+
+    place: int = (murmur2(key) & 0x7FFFFFFF) % len(numbers)
+    return numbers[place]
 
 
 def read_record(settings: Settings, topic: str, partition: int, offset: int, *, client_id: str) -> Any | None:

@@ -49,6 +49,7 @@ from streamcount.training.modelfile import write_model_file
 from streamcount.training.novelty import with_novelty
 from streamcount.training.recipe import Recipe, multiple_px
 from streamcount.training.weights import save_weights
+from streamcount.types.colors import class_color
 
 NMS_IOU = 0.7
 TYPICAL_INPUTS = 64
@@ -56,7 +57,6 @@ EXPOSURE_IMAGES = 200
 DRAFT_THRESHOLD, CALIBRATION_ROUNDS = 0.3, 2
 LEAST_FINDS = 50  # a class with fewer is calibrated with all the others
 LEAST_AREAS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2)  # of the reference cell's disc
-PALETTE = ("#1f5fd0", "#12a04a", "#e0352b", "#b04ad0", "#e09a00", "#00a3a3", "#7a5230", "#666666")
 Figures = dict[str, dict[str, ClassFigures]]
 
 
@@ -287,7 +287,7 @@ def draft_bundle(naming: Naming, train: Dataset, recipe: Recipe, compiled: Compi
             abnormal=name in naming.abnormal,
             dead=name in naming.dead,
             mitotic=name in naming.mitotic,
-            color=PALETTE[i % len(PALETTE)],
+            color=class_color(i),
             label=train.class_names[i] if train.class_names[i] != name else "",
         )
         for i, name in enumerate(naming.class_names)

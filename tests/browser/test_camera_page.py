@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from streamcount.service.broker import Broker
@@ -208,6 +209,9 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
     with past.service.producer() as producer:
         told = producer.send(topics.name("events"), encode_event(odd), b"scope-1", timestamp_ms=when_ms)
         told.get(30)
+        # Of the other finding nobody keeps a picture, though it names one.
+        bare = msgspec.structs.replace(odd, reason="shape", snapshot=name.replace("size", "shape"))
+        producer.send(topics.name("events"), encode_event(bare), b"scope-1", timestamp_ms=when_ms).get(30)
         headers = snapshot_headers(odd)
         producer.send(topics.name("snapshots"), shot, b"scope-1", headers).get(30)
 
@@ -220,6 +224,9 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
     choose(page, past, daughter)
     page.locator("img.tree").wait_for()
     page.locator(".shots img").wait_for()
+    assert page.locator(".shots figure").count() == 2
+    assert "no picture was kept" in page.locator(".shots").inner_text()
+    assert "streamcount snapshots run" in page.locator(".shots").inner_text()
     page.wait_for_function(
         "[...document.querySelectorAll('.tree, .shots img')].every(one => one.naturalWidth > 0)"
     )

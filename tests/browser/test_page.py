@@ -14,7 +14,7 @@ from streamcount.types import GROUP_RUN, AlertCleared, AlertRaised, Figure, Wind
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.looks import asked_outside, keep, serious_faults
-from tests.integration.service import kill_group
+from tests.integration.service import camera_text, kill_group
 
 pytestmark = pytest.mark.broker
 
@@ -123,6 +123,31 @@ def test_health_sums_each_cameras_frames(page: Any, running: Running, screenshot
     )
     assert not page.locator(".bad-figure.number").count()
     keep(page, screenshots, "health")
+
+
+def test_a_configured_camera_that_never_sent_says_so_and_disturbs_no_other(
+    page: Any, running: Running, screenshots: Path | None
+) -> None:
+    file = running.service.file
+    text = file.read_text()
+    file.write_text(text + camera_text("spare", seed=3))
+    try:
+        url = running.start_page()
+    finally:
+        file.write_text(text)
+    page.goto(url)
+    spare = tile(page, "spare")
+    spare.locator(".state.bad", has_text="never heard since").wait_for()
+    assert spare.locator(".total").inner_text() == "–"
+    seen = sequence(page, "scope-1")
+    wait_until(lambda: sequence(page, "scope-1") > seen + 2, running.service.logs)
+    keep(page, screenshots, "wall-unheard")
+    page.goto(f"{url}/camera/spare")
+    page.locator(".state.bad", has_text="never heard since").wait_for()
+    page.goto(f"{url}/health")
+    row = page.locator('table[aria-label="Frames"] tr', has_text="spare")
+    row.locator(".bad-figure", has_text="never heard since").wait_for()
+    assert not page.faults
 
 
 def test_alerts_and_windows_are_told_with_their_figures(
@@ -254,6 +279,12 @@ def test_a_killed_camera_says_since_when_and_the_other_goes_on(
     assert tile(page, "scope-2").locator(".state").inner_text() == "live"
     running.cameras["scope-1"] = running.start_camera("scope-1")
     wait_until(lambda: state.inner_text() == "live", running.service.logs)
+    # What became of the frames of the run that was killed is still told.
+    page.goto(f"{running.url}/health")
+    ended = page.locator('table[aria-label="Frames"] tr', has_text="scope-1").filter(has_text="ended")
+    ended.wait_for()
+    wait_until(lambda: ended.locator("td").last.inner_text() == "0", running.service.logs)
+    keep(page, screenshots, "health-ended")
 
 
 def test_a_broker_that_goes_is_told_and_the_page_recovers(
@@ -285,7 +316,12 @@ def test_without_the_token_there_is_nothing_and_with_it_the_page(
     page.get_by_text("That is not the token.").wait_for()
     assert "scope-1" not in page.content()
     assert page.request.get(f"{url}/api/v1/cameras").status == 401
-    keep(page, screenshots, "login")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert not serious_faults(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        keep(page, screenshots, f"login-{scheme}")
     page.get_by_label("Access token").fill(TOKEN)
     page.get_by_role("button").click()
     wait_until(lambda: tile(page, "scope-2").count(), running.service.logs)

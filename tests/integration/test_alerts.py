@@ -126,6 +126,29 @@ def test_a_silent_camera_is_told_once_over_kills_and_disturbs_no_other(broker, t
         assert process.wait(30) == 0
 
 
+def test_a_configured_camera_that_never_sends_is_told_once_and_ends_when_it_is_taken_out(broker, tmp_path):
+    spare = '[cameras.spare.source]\nkind = "simulated"\n[cameras.other.source]\nkind = "simulated"\n'
+    with service(broker, tmp_path, "alerts-unheard", SILENT + spare) as running:
+        other = Sending(running, "other")
+        process = running.start("alerts", "run")
+        [(camera, kind, _)] = told = alerts(running, lambda found: len(found) >= 1)
+        assert (camera, kind) == ("spare", "AlertRaised")
+        kill_group(process)
+        process.wait()
+        # The other one falls silent, which shows that the new process has judged.
+        other.close()
+        process = running.start("alerts", "run")
+        found = alerts(running, lambda found: len(found) >= 2)
+        assert sorted(found) == sorted([*told, ("other", "AlertRaised", other.sequence)])
+        kill_group(process)
+        process.wait()
+        text = running.file.read_text()
+        running.file.write_text(text.replace('[cameras.spare.source]\nkind = "simulated"\n', ""))
+        running.start("alerts", "run")
+        [cleared] = [one for one in alerts(running, lambda found: len(found) >= 3) if one not in found]
+        assert cleared[:2] == ("spare", "AlertCleared")
+
+
 def test_a_rebalance_that_gives_back_what_it_took_begins_the_watch_anew(broker, tmp_path):
     """Meanwhile another process may have had these cameras, and told of them."""
     from kafka import KafkaConsumer

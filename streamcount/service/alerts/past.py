@@ -11,16 +11,14 @@ from streamcount.alerts import AlertSpan, spans
 from streamcount.config import Settings
 from streamcount.errors import FrameError, SourceError
 from streamcount.service.reading import read_topic
-from streamcount.sinks.store.questions import SqliteStore
-from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.sinks.store import PostgresConfig, SqliteConfig
+from streamcount.sinks.store.questions import open_store
 from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Event, WindowClosed
 from streamcount.wire import decode_event, event_or_none
 
 CLIENT = "streamcount-alerts-past"
 # A month of one-minute windows of some six cameras; more would fill the memory.
 MOST_WINDOWS = 250_000
-# Figures so far lie in a store beside the final ones.
-MOST_STORED = 2 * MOST_WINDOWS
 _STORES = (".sqlite", ".sqlite3", ".db")
 # Far cheaper to look for than to decode what is none.
 _MARK = b"WindowClosed"
@@ -58,7 +56,7 @@ def past_windows(settings: Settings, run: str, camera: str | None = None) -> tup
     if path.is_dir():
         return _final((one for file in sorted(path.glob("*.jsonl")) for one in _in_lines(file)), camera, path)
     if path.suffix in _STORES and path.exists():
-        return stored_windows(path, "", camera)
+        return stored_windows(SqliteConfig(path=path), "", camera)
     if path.is_file():
         return _final(_in_lines(path), camera, path)
     return topic_windows(settings, run, camera)
@@ -73,9 +71,16 @@ def topic_windows(settings: Settings, run: str = "", camera: str = "") -> tuple[
     return _final(found, camera, f"{run or 'any run'} on {settings.topics.name('windows')}")
 
 
-def stored_windows(path: Path, run: str = "", camera: str = "") -> tuple[WindowClosed, ...]:
-    """The final windows of a SQLite store, as `topic_windows`."""
-    return _final((one for one in _in_store(path) if run in ("", one.run_id)), camera, path)
+def stored_windows(
+    database: SqliteConfig | PostgresConfig, run: str = "", camera: str = ""
+) -> tuple[WindowClosed, ...]:
+    """The final windows of a store, as `topic_windows`."""
+    return _final(_in_store(database, run, camera), camera, where_is(database))
+
+
+def where_is(database: SqliteConfig | PostgresConfig) -> str:
+    """Where a store lies, without a password."""
+    return str(database.path) if isinstance(database, SqliteConfig) else database.url
 
 
 def _final(source: Iterable[WindowClosed], camera: str, where: Path | str) -> tuple[WindowClosed, ...]:
@@ -122,11 +127,16 @@ def _windows(line: bytes) -> Iterator[WindowClosed]:
     yield from (one for one in events if isinstance(one, WindowClosed))
 
 
-def _in_store(path: Path) -> Iterator[WindowClosed]:
-    store = SqliteStore(SqliteConfig(path=path))
+def _in_store(database: SqliteConfig | PostgresConfig, run: str, camera: str) -> Iterator[WindowClosed]:
+    store = open_store(database)
     try:
-        newest = "SELECT json FROM events WHERE kind = 'WindowClosed' ORDER BY rowid DESC LIMIT ?"
-        for (text,) in reversed(store.ask(newest, (MOST_STORED,)).rows):
+        # Of the events, which are many, only those that the far smaller table of windows names.
+        newest = (
+            "SELECT e.json FROM windows w JOIN events e ON e.message_id = w.message_id "
+            "AND e.happened_at_ns = w.happened_at_ns WHERE w.final = 1 AND ? IN ('', w.run) AND ? IN ('', w.camera) "
+            "ORDER BY w.decided_at_ns DESC LIMIT ?"
+        )
+        for (text,) in reversed(store.ask(newest, (run, camera, MOST_WINDOWS)).rows):
             event = decode_event(text.encode())
             if isinstance(event, WindowClosed):
                 yield event

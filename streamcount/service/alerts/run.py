@@ -17,7 +17,7 @@ from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
-from streamcount.service.reading import CONNECT_S, on_assigned, read_topic
+from streamcount.service.reading import CONNECT_S, likely_partition, on_assigned, read_topic
 from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 from streamcount.wire import encode_event, event_or_none
@@ -66,6 +66,7 @@ class AlertWatcher:
         self._waiting = Waiting()
         self._assigned: set[Any] = set()
         self._rounds = 0
+        self._all_read = False
         # By partition of `counts`, the offset up to which it is old.
         self._old_to: dict[int, int] = {}
         self.trouble = "not begun"
@@ -118,11 +119,13 @@ class AlertWatcher:
         consumer = clients.consumer
         self._assigned, self._rounds = set(consumer.assignment()), clients.rounds
         self._watch, self._waiting = CameraWatch(self._rules), Waiting()
+        self._watch.expect(self._expected(consumer), time.monotonic(), time.time_ns())
+        self._all_read = False
         topic = self._settings.topics.name("alerts")
         for record in read_topic(self._settings, topic, client_id="streamcount-alerts"):
             event = event_or_none(record.value)
             if isinstance(event, AlertRaised | AlertCleared):
-                self._watch.recall(event)
+                self._watch.recall(event, record.partition)
         self._send(clients.producer, self._watch.without_rule())
         longest_s = max(
             (rule.after_s for rule in self._rules.values() if isinstance(rule, SilentRule)), default=0
@@ -142,6 +145,17 @@ class AlertWatcher:
         }
         self._looked_s = time.monotonic()
         log.info("watching %d partitions", len(self._old_to))
+
+    def _expected(self, consumer: KafkaConsumer) -> dict[str, int]:
+        """Cameras that are configured or that a rule names, whose counts lie in partitions of this process."""
+        named = {name for rule in self._rules.values() for name in rule.cameras}
+        counts = self._settings.topics.name("counts")
+        numbers = sorted(consumer.partitions_for_topic(counts) or ())
+        mine = {one.partition for one in self._assigned if one.topic == counts}
+        if not mine:
+            return {}
+        homes = {name: likely_partition(name.encode(), numbers) for name in {*self._settings.cameras, *named}}
+        return {name: partition for name, partition in homes.items() if partition in mine}
 
     def _take(self, consumer: KafkaConsumer, part: Any, records: Sequence[Any]) -> list[Told]:
         """Judges by when records come; only the newest of a partition says how late frames are counted."""
@@ -185,6 +199,11 @@ class AlertWatcher:
             {one.partition: done.get(one, 0) for one in waiting},
         )
         if all(clients.consumer.position(one) >= ends[one] for one in counts):
+            if not self._all_read:
+                mine = [one.partition for one in counts]
+                configured = bool(self._settings.cameras)
+                self._send(clients.producer, self._watch.taken_out(mine, configured=configured))
+                self._all_read = True
             self._send(clients.producer, self._watch.tick(now_s, self._waiting.since_s()))
             self._told("")
         self._metrics.cameras.set(self._watch.cameras)

@@ -71,11 +71,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """The frames first..through of one run, and what became of each; later ones, `waiting` of them, are in work.
     docs/dashboard.md defines the words.
 
+    ended: a later run is counted. A camera's frames are counted in order, so none of this one is in work any more.
+
     published: frames that the camera has sent or told of, from `first` on; its highest sequence tells.
     difference: frames up to `through` of which nobody has said anything. It is 0, or something is wrong.
     """
 
     run_id: str
+    ended: bool
     first: int
     through: int
     published: int
@@ -86,37 +89,73 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     difference: int
 
 
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum over runs that are no longer told one by one, in the words of `Account`."""
+
+    runs: int = 0
+    published: int = 0
+    counted: int = 0
+    missing: int = 0
+    dead_lettered: int = 0
+    difference: int = 0
+
+    def plus(self, account: Account | None) -> Forgotten:
+        """With one more run; None where none of its frames was heard of."""
+        if account is None:
+            return self
+        return Forgotten(
+            runs=self.runs + 1,
+            published=self.published + account.published - account.waiting,
+            counted=self.counted + account.counted,
+            missing=self.missing + account.missing,
+            dead_lettered=self.dead_lettered + account.dead_lettered,
+            difference=self.difference + account.difference,
+        )
+
+
 @dataclass
 class RunFrames:
     """What was heard of a run's frames, by sequence, in whatever order the topics told it.
 
-    published_last: the highest sequence that the camera sent or told of, -1 before the first.
+    published_last: the highest sequence that the camera sent or told of, -1 before the first. sent_first: the lowest
+    that was heard as it was sent, -1 where there is none. ended: as of `Account`. unaccounted_since_s: since when
+    its difference is not 0, on the feed's clock.
     """
 
     run_id: str
     published_last: int = -1
+    sent_first: int = -1
+    ended: bool = False
+    unaccounted_since_s: float | None = None
     counted: Ranges = field(default_factory=Ranges)
     missing: Ranges = field(default_factory=Ranges)
     dead_lettered: Ranges = field(default_factory=Ranges)
 
-    def published(self, sequence: int) -> None:
-        """The camera has sent, or told of, this frame."""
-        self.published_last = max(self.published_last, sequence)
+    def published(self, first: int, last: int, *, live: bool) -> None:
+        """The camera has sent, or told of, frames first..last; live: now, and not before anybody listened."""
+        self.published_last = max(self.published_last, last)
+        if live:
+            self.sent_first = first if self.sent_first < 0 else min(self.sent_first, first)
 
     def account(self) -> Account | None:
-        """The sum from the first frame whose fate was heard on; None before there is one."""
+        """The sum from the first frame whose fate was heard on; None before there is one.
+
+        Of a run that has ended without any, the sum of what was heard as it was sent: nobody counted it.
+        """
         fates = (self.counted, self.missing, self.dead_lettered)
         told = Ranges()
         for fate in fates:
             for low, high in fate.pieces():
                 told.add(low, high)
-        if told.first is None or told.last is None:
+        begin = self.sent_first if told.first is None else told.first
+        if begin < 0 or (told.first is None and not self.ended):
             return None
-        first = max(told.first, *(fate.forgotten + 1 for fate in fates))
-        through = told.last
-        highest = max(through, self.published_last)
+        first = max(begin, *(fate.forgotten + 1 for fate in fates))
+        highest = max(begin if told.last is None else told.last, self.published_last)
+        through = highest if self.ended or told.last is None else told.last
         return Account(
             run_id=self.run_id,
+            ended=self.ended,
             first=first,
             through=through,
             published=highest - first + 1,

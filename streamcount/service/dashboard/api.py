@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
@@ -14,8 +14,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from streamcount.alerts import AlertSpan
 from streamcount.config import Settings
-from streamcount.errors import FrameError
+from streamcount.errors import FrameError, SinkError
 from streamcount.service.dashboard.camera import CameraLive, CountPoint, Picture
 from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.corrections import Corrections
@@ -28,6 +29,7 @@ from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.moments import Moments
 from streamcount.service.dashboard.on_demand import OnDemand
 from streamcount.service.dashboard.past import Past
+from streamcount.service.dashboard.past_alerts import PastAlerts
 from streamcount.service.dashboard.pictures import ScaledPictures
 from streamcount.service.dashboard.views import CameraSummary, clocks, event_row, summary
 from streamcount.service.dashboard.writing import Writing
@@ -71,6 +73,8 @@ class Dashboard:
         self.making = ThreadPoolExecutor(os.cpu_count() or 1, "pictures")
         self.on_demand = OnDemand(settings, lambda: feed.trouble)
         self.history = History(model, database)
+        self.database = database
+        self.past_alerts = PastAlerts(database)
         self.past = Past(settings, lambda: feed.wait_until_following(0))
         self.moments = Moments(model, self.history, self.past)
         self.lives = Lives(settings, model, self.history, self.past)
@@ -160,6 +164,7 @@ def _describe(
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such camera or picture, or none that can be read"}
 }
+STORE_AWAY: dict[str, Any] = {"model": Problem, "description": "the store cannot be asked now"}
 POSTED: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "too long"},
     415: {"model": Problem, "description": "the body is not application/json"},
@@ -202,12 +207,18 @@ def _add_words(router: APIRouter, dashboard: Dashboard) -> None:
             _look(dashboard, camera_id, lambda one: [event_row(event) for event in list(one.events)[-limit:]])
         )
 
-    @router.get("/alerts", summary="Alerts of all cameras and groups, active or past")
+    @router.get(
+        "/alerts", summary="Alerts of all cameras and groups, active or past", responses={503: STORE_AWAY}
+    )
     def alerts(
         state: Annotated[Literal["active", "past"], Query(description="which")] = "active",
     ) -> JsonBytes:
         with dashboard.model.reading_all() as found:
-            return JsonBytes([row for camera in found.values() for row in alert_rows(camera, state)])
+            rows = [row for camera in found.values() for row in alert_rows(camera, state)]
+        try:
+            return JsonBytes(with_stored(rows, dashboard.past_alerts.newest()) if state == "past" else rows)
+        except SinkError as error:
+            raise HTTPException(503, str(error)) from error
 
     @router.get("/groups", summary="All groups of cameras, each with its last windows")
     def groups() -> JsonBytes:
@@ -314,6 +325,21 @@ def alert_rows(camera: CameraLive, state: str) -> list[dict[str, Any]]:
     if state == "active":
         return [row(alert) for alert in reversed(camera.active_alerts.values())]
     return [{**row(past.raised), "cleared": event_row(past.cleared)} for past in reversed(camera.past_alerts)]
+
+
+def with_stored(rows: list[dict[str, Any]], stored: Iterable[AlertSpan]) -> list[dict[str, Any]]:
+    """Rows of past alerts, with those that the store alone still knows, the newest first."""
+    known = {row["id"] for row in rows}
+    more = [
+        {
+            **event_row(one.raised),
+            "acknowledged": [event_row(seen) for seen in one.acknowledged],
+            "cleared": event_row(one.cleared),
+        }
+        for one in stored
+        if one.cleared is not None and one.raised.event_id not in known
+    ]
+    return sorted([*rows, *more], key=lambda row: -row["decided_at_ns"])
 
 
 def health_of(dashboard: Dashboard) -> Health:

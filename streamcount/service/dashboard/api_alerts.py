@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -19,16 +21,20 @@ from streamcount.service.dashboard.alerting import (
     cells_of_alert,
     detail,
     find_alert,
+    find_stored,
     picture_of,
 )
 from streamcount.service.dashboard.api import NO_STORE, POSTED, Dashboard, JsonBytes, Problem
+from streamcount.service.dashboard.api_history import FORMS, Form, Table, table
 from streamcount.service.dashboard.bodies import body_of
 from streamcount.service.dashboard.cells import Cells
-from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, try_rule
+from streamcount.service.dashboard.history import Told
+from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Trial, trial_table, try_rule
 from streamcount.service.dashboard.views import event_row
 
 LONGEST_ID = 400
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+TextQuery = Annotated[str, Query(max_length=LONGEST_NAME, description="as it is posted")]
 
 AlertId = Annotated[str, Query(min_length=1, max_length=LONGEST_ID, description="the alert's `id`")]
 
@@ -44,8 +50,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
 class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
     """A rule and the windows that it is to be tried on.
 
-    rule: TOML, one table [alerts.NAME]. source: "topic", or "store:NAME" for a SQLite store of [sinks]. camera, run:
-    only these; "" for all.
+    rule: TOML, one table [alerts.NAME]. source: "topic", "store" for the one that the page was started with, or
+    "store:NAME" for a database of [sinks]. camera, run: only these; "" for all.
     """
 
     rule: Annotated[str, msgspec.Meta(max_length=LONGEST_RULE)]
@@ -56,16 +62,17 @@ class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_ALERT: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such alert, or it is no longer kept; or no picture of it"},
-    503: {"model": Problem, "description": "Kafka does not do what is asked"},
+    503: {"model": Problem, "description": "Kafka or the store does not do what is asked"},
 }
 
 
 def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     """Adds the routes."""
 
-    @router.get("/alerts/one", summary="One alert with its rule and figures", responses={404: NO_ALERT[404]})
+    @router.get("/alerts/one", summary="One alert with its rule and figures", responses=NO_ALERT)
     def one(alert: AlertId) -> JsonBytes:
-        return JsonBytes(detail(dashboard, _known(dashboard, alert)))
+        with _told_why():
+            return JsonBytes(detail(dashboard, _known(dashboard, alert)))
 
     @router.get(
         "/alerts/picture",
@@ -107,7 +114,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def acknowledged(request: Request) -> JsonBytes:
         told = await body_of(request, Acknowledgement)
-        known = _known(dashboard, told.alert)
+        known = await run_in_threadpool(_known, dashboard, told.alert)
         try:
             said = await run_in_threadpool(
                 acknowledge, dashboard, known, told.who.strip(), told.remark.strip()
@@ -128,18 +135,27 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def trial(request: Request) -> JsonBytes:
         told = await body_of(request, RuleTried)
-        try:
+        asked = (told.rule, told.source, told.camera, told.run)
+        with _told_why():
             return JsonBytes(
-                await run_in_threadpool(
-                    try_rule, dashboard.settings, told.rule, told.source, told.camera, told.run
-                )
+                await run_in_threadpool(try_rule, dashboard.settings, dashboard.database, *asked)
             )
-        except ConfigurationError as error:
-            raise HTTPException(409, str(error)) from error
-        except SourceError as error:
-            raise HTTPException(404, str(error)) from error
-        except (BrokerError, SinkError) as error:
-            raise HTTPException(503, str(error)) from error
+
+    @router.get(
+        "/alerts/trial",
+        summary="The same as a table: the figure that the rule watches in each window, and where it is raised",
+        responses={**FORMS, 409: {"model": Problem, "description": "the rule is not right"}},
+    )
+    def trial_figures(
+        rule: Annotated[str, Query(max_length=LONGEST_RULE, description="TOML, one table [alerts.NAME]")],
+        source: TextQuery = TOPIC,
+        camera: TextQuery = "",
+        run: TextQuery = "",
+        form: Form = "json",
+    ) -> Response:
+        with _told_why():
+            answer = trial_table(dashboard.settings, dashboard.database, rule, source, camera, run)
+        return table(Told("kafka" if source == TOPIC else "store", answer), form, "trial")
 
 
 # What the routes answer, and what is posted to them.
@@ -148,12 +164,28 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/alerts/cells", "get", "200"): Cells,
     ("/alerts/acknowledgements", "post", "201"): dict[str, Any],
     ("/alerts/trial", "post", "200"): Trial,
+    ("/alerts/trial", "get", "200"): Table,
 }
 BODIES: dict[str, Any] = {"/alerts/acknowledgements": Acknowledgement, "/alerts/trial": RuleTried}
 
 
+@contextmanager
+def _told_why() -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        raise HTTPException(409, str(error)) from error
+    except SourceError as error:
+        raise HTTPException(404, str(error)) from error
+    except (BrokerError, SinkError) as error:
+        raise HTTPException(503, str(error)) from error
+
+
 def _known(dashboard: Dashboard, alert_id: str) -> Known:
-    known = find_alert(dashboard, alert_id)
+    try:
+        known = find_alert(dashboard, alert_id) or find_stored(dashboard, alert_id)
+    except SinkError as error:
+        raise HTTPException(503, str(error)) from error
     if known is None:
         raise HTTPException(404, "there is no such alert, or it is no longer kept")
     return known

@@ -19,7 +19,9 @@ from streamcount.service.dashboard.api import (
     Dashboard,
     JsonBytes,
     Problem,
+    health_of,
 )
+from streamcount.service.dashboard.health import latency_table
 from streamcount.service.dashboard.history import Span, Told
 from streamcount.service.dashboard.lives import Family, snapshots_of
 from streamcount.service.dashboard.moments import Moment
@@ -74,6 +76,7 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/cameras/{camera_id}/history/counts", "get", "200"): Table,
     ("/cameras/{camera_id}/history/figures", "get", "200"): Table,
     ("/cameras/{camera_id}/history/events", "get", "200"): Table,
+    ("/health/latencies", "get", "200"): Table,
     ("/cameras/{camera_id}/history/moment", "get", "200"): Moment,
     ("/cameras/{camera_id}/tracks/{track_id}/sizes", "get", "200"): Table,
     ("/cameras/{camera_id}/tracks/{track_id}/family", "get", "200"): Family,
@@ -147,6 +150,14 @@ def _add_tables(router: APIRouter, dashboard: Dashboard) -> None:
         told = _asked(lambda: history.events(camera_id, _span(from_ms, to_ms)))
         return table(told, form, f"{camera_id}-events")
 
+    @router.get(
+        "/health/latencies",
+        summary="How long frames took in the last five minutes: frames by camera and bin",
+        responses={status: FORMS[status] for status in (200, 501)},
+    )
+    def latencies(form: Form = "json") -> Response:
+        return table(Told("server", latency_table(health_of(dashboard).cameras)), form, "latencies")
+
 
 def _add_moments(router: APIRouter, dashboard: Dashboard) -> None:
     @router.get(
@@ -215,15 +226,19 @@ def _add_cells(router: APIRouter, dashboard: Dashboard) -> None:
 
     @router.get(
         f"{path}/snapshots",
-        summary="Pictures that were kept of the cell where it was abnormal",
+        summary="Pictures that are kept of the cell where it was abnormal",
         responses={**NOT_FOUND, **UNAVAILABLE},
     )
     def snapshots(camera_id: CameraId, track_id: TrackId, run: Run) -> JsonBytes:
         _known(dashboard, camera_id)
-        found = _asked(lambda: snapshots_of(lives.events(camera_id, run, track_id), track_id))
+        found = _asked(lambda: lives.snapshots(camera_id, run, track_id))
         base = f"/api/v1/cameras/{camera_id}/tracks/{track_id}/snapshot?run={run}&reason="
         return JsonBytes(
-            [Snapshot(one.snapshot, one.happened_at_ns // MS, one.reason, base + one.reason) for one in found]
+            [
+                Snapshot(one.snapshot, one.happened_at_ns // MS, one.reason, base + one.reason)
+                for one, kept in found
+                if kept
+            ]
         )
 
     @router.get(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TypeVar
 
-from streamcount.service.dashboard.accounting import RunFrames
+from streamcount.service.dashboard.accounting import Forgotten, RunFrames
 from streamcount.service.watch_view import CameraView
 from streamcount.types import (
     AlertAcknowledged,
@@ -21,7 +21,9 @@ from streamcount.types import (
     WindowClosed,
 )
 
+# Runs that have ended; those whose frames still wait are kept beside them.
 KEPT_RUNS = 3
+MOST_RUNS = 50
 KEPT_PICTURES = 64
 KEPT_PICTURE_BYTES = 8 * 2**20
 KEPT_SECONDS = 3600
@@ -93,16 +95,30 @@ class PastAlert:
     cleared: AlertCleared
 
 
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """The last frame that was counted of a camera before this page began. at_ms: when its camera took it."""
+
+    run_id: str
+    sequence: int
+    at_ms: int
+    total: int
+    counts: dict[str, int]
+
+
 @dataclass
 class CameraLive:
     """All that the page can show of one camera. Not safe for threads: the model holds the lock.
 
-    Times `_s` are of the feed's monotonic clock. alert_places: of alerts' records, by the
+    Times `_s` are of the feed's monotonic clock. expected_s: since when it is listened for, because it is configured;
+    None for any other. last_word: looked up where nothing was heard. alert_places: of alerts' records, by the
     alert's id. tracks, detections: undecoded records by (run, sequence): most of
     them nobody ever looks at.
     """
 
     camera_id: str
+    expected_s: float | None = None
+    last_word: LastWord | None = None
     view: CameraView = field(init=False)
     runs: dict[str, RunFrames] = field(default_factory=dict)
     pictures: deque[Picture] = field(default_factory=lambda: deque(maxlen=KEPT_PICTURES))
@@ -122,19 +138,34 @@ class CameraLive:
     quality_why: str = ""
     counted_s: float = 0.0
     arrivals_s: deque[float] = field(default_factory=lambda: deque(maxlen=20))
-    unaccounted_since_s: float | None = None
+    forgotten: Forgotten = field(default_factory=Forgotten)
+    # The run that was counted last, and runs in the order in which they were sent.
+    _counted_run: str = ""
+    _sent: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
     _told: deque[str] = field(default_factory=lambda: deque(maxlen=2 * KEPT_EVENTS))
 
     def __post_init__(self) -> None:
         self.view = CameraView(self.camera_id)
 
     def run(self, run_id: str) -> RunFrames:
-        """The run's frames; the oldest runs are forgotten."""
-        return newest(self.runs, run_id, RunFrames(run_id), KEPT_RUNS)
+        """The run's frames; of the oldest runs only the sum is kept."""
+        if run_id not in self.runs:
+            ended = [one for one in self.runs.values() if one.ended]
+            if len(ended) >= KEPT_RUNS or len(self.runs) >= MOST_RUNS:
+                oldest = ended[0] if ended else next(iter(self.runs.values()))
+                del self.runs[oldest.run_id]
+                self.forgotten = self.forgotten.plus(oldest.account())
+        return self.runs.setdefault(run_id, RunFrames(run_id))
 
-    def add_picture(self, picture: Picture) -> None:
-        """Takes in a frame as it lies on the topic."""
-        self.run(picture.run_id).published(picture.sequence)
+    def published(self, run_id: str, first: int, last: int, *, live: bool) -> None:
+        """The camera has sent, or told of, frames first..last; live: now, and not before anybody listened."""
+        self.run(run_id).published(first, last, live=live)
+        if live and run_id not in self._sent:
+            self._sent.append(run_id)
+
+    def add_picture(self, picture: Picture, *, live: bool) -> None:
+        """Takes in a frame as it lies on the topic; live as of `published`."""
+        self.published(picture.run_id, picture.sequence, picture.sequence, live=live)
         self.pictures.append(picture)
         while len(self.pictures) > 1 and sum(len(one.data) for one in self.pictures) > KEPT_PICTURE_BYTES:
             self.pictures.popleft()
@@ -183,6 +214,8 @@ class CameraLive:
         if event.sequence in frames.counted:
             return False
         frames.counted.add(event.sequence, event.sequence)
+        if event.run_id != self._counted_run:
+            self._end_runs_before(event.run_id)
         self.counted_s = now_s
         self.quality = event.quality
         point = CountPoint(event.happened_at_ns, event.sequence, event.total, event.counts, event.run_id)
@@ -190,6 +223,17 @@ class CameraLive:
             self.counts.pop()
         self.counts.append(point)
         return True
+
+    def _end_runs_before(self, run_id: str) -> None:
+        """A run is counted: none of those before it is any longer."""
+        before = {self._counted_run}
+        # Frames of a run after it may have been sent already, and wait.
+        if run_id in self._sent:
+            before.update(itertools.takewhile(lambda one: one != run_id, self._sent))
+        for name in before & self.runs.keys():
+            self.runs[name].ended = True
+        self.runs[run_id].ended = False
+        self._counted_run = run_id
 
     def shown_picture(self, now_s: float) -> Picture | None:
         """The newest picture whose cells are known; the newest of all where cells do not come."""

@@ -33,7 +33,8 @@ PARTITION_FETCH_BYTES = 2 * 2**20
 class Feed:
     """Keeps a `LiveModel` up to date on a thread of its own; `with` starts and ends it.
 
-    While Kafka is away `trouble` says so, since `trouble_since_ns`; it goes on where it was once Kafka is back.
+    The model is told at once which cameras are configured. While Kafka is away `trouble` says so, since
+    `trouble_since_ns`; it goes on where it was once Kafka is back.
     """
 
     def __init__(self, settings: Settings, model: LiveModel, look_back_s: float = LOOK_BACK_S) -> None:
@@ -47,6 +48,7 @@ class Feed:
         self._positions: dict[Any, int] = {}
         self._live_from: dict[Any, int] = {}
         self.lag = WorkersProbe(settings, "streamcount-dashboard")
+        model.expect(settings.cameras, time.monotonic())
         self._thread = threading.Thread(target=self._follow, name="dashboard feed", daemon=True)
 
     def __enter__(self) -> Feed:

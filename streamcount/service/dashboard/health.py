@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 import msgspec
 
+from streamcount.service.dashboard.accounting import Account, Forgotten
 from streamcount.service.dashboard.camera import CameraLive, DeadLetterNote
 from streamcount.service.dashboard.cells import model_identity
-from streamcount.service.dashboard.views import CameraSummary, summary
+from streamcount.service.dashboard.views import CameraSummary, earlier_runs, summary
 from streamcount.service.workers import Member
+from streamcount.sinks.store.questions import Answer
 from streamcount.types import ModelIdentity
 
 # Upper ends of the histogram's bins, ms; what is above the last is in one more.
@@ -24,15 +27,25 @@ class LatencyBin(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
 
 
+class EarlierRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run beside the one that is on, ended or not counted yet. difference_lasts: as of `CameraSummary`."""
+
+    account: Account
+    difference_lasts: bool
+
+
 class CameraHealth(msgspec.Struct, frozen=True, kw_only=True):
     """One camera, and which of its frames could not be counted.
 
+    earlier: runs beside the one that is on, the last first. forgotten: the sum of those that are no longer kept.
     model: of the newest detections; null where none was heard. latencies: of the last five minutes, at most of 5,000
     frames; empty where none is known.
     """
 
     camera_id: str
     summary: CameraSummary
+    earlier: list[EarlierRun]
+    forgotten: Forgotten
     model: ModelIdentity | None
     latencies: list[LatencyBin]
     dead_letters: list[DeadLetterNote]
@@ -59,10 +72,25 @@ def camera_health(camera: CameraLive, now_s: float, now_ns: int) -> CameraHealth
     return CameraHealth(
         camera_id=camera.camera_id,
         summary=summary(camera, now_s, now_ns),
+        earlier=[
+            EarlierRun(account=account, difference_lasts=lasts)
+            for account, lasts in earlier_runs(camera, now_s)
+        ],
+        forgotten=camera.forgotten,
         model=None if newest is None else model_identity(newest),
         latencies=histogram([ms for at_s, ms in camera.view.latencies if now_s - at_s <= LATENCY_WINDOW_S]),
         dead_letters=list(camera.dead_letters),
     )
+
+
+def latency_table(cameras: Iterable[CameraHealth]) -> Answer:
+    """The histograms as rows: frames whose latency is above over_ms and at most to_ms, which is None for the last."""
+    rows = [
+        (one.camera_id, over_ms, each.to_ms, each.frames)
+        for one in cameras
+        for over_ms, each in zip((0, *LATENCY_BINS_MS), one.latencies, strict=False)
+    ]
+    return Answer(("camera", "over_ms", "to_ms", "frames"), tuple(rows))
 
 
 def histogram(latencies_ms: list[float]) -> list[LatencyBin]:

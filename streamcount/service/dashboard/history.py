@@ -142,12 +142,13 @@ class History:
         return self._database is None or (first_ns is not None and first_ns <= span.from_ns + NEAR_NS)
 
     def _stored(self, ask: Callable[[Store], T]) -> T:
-        with _opened(self._database) as store:
+        with opened(self._database) as store:
             return ask(store)
 
 
 @contextmanager
-def _opened(database: Database | None) -> Iterator[Store]:
+def opened(database: Database | None) -> Iterator[Store]:
+    """The store, for as long as the block lasts. Raises SinkError where there is none, or it cannot be opened."""
     # A connection belongs to the thread that opened it, and requests come on any.
     if database is None:
         raise SinkError("no store was given; start the dashboard with --store or --sink")

@@ -109,6 +109,11 @@ class Lives:
         ]
         return Family(root=found.root.track_id, generations=found.generations, members=members)
 
+    def snapshots(self, camera_id: str, run_id: str, track_id: int) -> list[tuple[CellAbnormal, bool]]:
+        """What was found abnormal of it, and whether a picture of that is kept; names alone are no pictures."""
+        found = snapshots_of(self.events(camera_id, run_id, track_id), track_id)
+        return [(one, self._past.snapshot(one) is not None) for one in found]
+
     def tree(self, camera_id: str, run_id: str, track_id: int) -> bytes:
         """The family's tree as SVG. Raises ConfigurationError without matplotlib."""
         from streamcount.lineage.tree import tree_svg

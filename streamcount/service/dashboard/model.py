@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +16,7 @@ from streamcount.service.dashboard.camera import (
     KEPT_PICTURES,
     CameraLive,
     DeadLetterNote,
+    LastWord,
     Picture,
     Place,
     newest,
@@ -119,6 +120,27 @@ class LiveModel:
         with self._lock:
             return [one for one in self._messages if one[0] > number]
 
+    def expect(self, camera_ids: Iterable[str], now_s: float) -> None:
+        """Cameras that are configured: they are shown though nothing was heard of them. now_s: as of `take`."""
+        with self._lock:
+            for camera_id in camera_ids:
+                self._camera(camera_id).expected_s = now_s
+
+    def unheard(self) -> list[str]:
+        """Cameras that are expected, and of whose frames nothing is known."""
+        with self._lock:
+            return [
+                name
+                for name, one in self._cameras.items()
+                if one.expected_s is not None and one.heard_s() is None and one.last_word is None
+            ]
+
+    def remember(self, camera_id: str, word: LastWord) -> None:
+        """What was last counted of a camera, where nothing newer was heard."""
+        with self._lock:
+            self._camera(camera_id).last_word = word
+            self.version += 1
+
     @property
     def last_message(self) -> int:
         """The number of the newest message."""
@@ -159,7 +181,9 @@ class LiveModel:
         headers = header_map(record.headers)
         if headers.get("ce_type") == FRAMES_MISSING_TYPE:
             missing = decode_missing(record.key, record.value)
-            self._camera(missing.camera_id).run(missing.run_id).published(missing.last_sequence)
+            self._camera(missing.camera_id).published(
+                missing.run_id, missing.sequence, missing.last_sequence, live=record.live
+            )
             return
         metadata = frame_metadata(record.key, headers)
         captured_at_ms = record.captured_at_ms or metadata.acquired_at_ns // 10**6
@@ -173,7 +197,8 @@ class LiveModel:
                 data=record.value or b"",
                 heard_s=now_s,
                 pixel_size_um=metadata.pixel_size_um,
-            )
+            ),
+            live=record.live,
         )
 
     def _cells(self, record: Taken) -> None:

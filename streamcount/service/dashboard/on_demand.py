@@ -59,8 +59,11 @@ class OnDemand:
             producer.close(timeout=2)
         self._drop_finder()
 
-    def tell(self, event: AlertAcknowledged, partition: int) -> None:
-        """Puts it behind its alert, and returns when Kafka has confirmed it."""
+    def tell(self, event: AlertAcknowledged, partition: int | None) -> None:
+        """Puts it behind its alert, and returns when Kafka has confirmed it.
+
+        partition: of the alert; None for where Kafka's own way of choosing puts its camera.
+        """
         self._check()
         with self._sending, kafka_errors(self._settings):
             if self._producer is None:

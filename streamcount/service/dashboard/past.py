@@ -15,7 +15,7 @@ from streamcount.lineage.model import Lineage
 from streamcount.service.dashboard.camera import Picture
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.lineages import take_tracks
-from streamcount.service.reading import find_record, kafka_errors, open_reader, read_since
+from streamcount.service.reading import find_record, kafka_errors, likely_partition, open_reader, read_since
 from streamcount.service.snapshots.frames import frame_name
 from streamcount.service.watch import CREATE_TIME
 from streamcount.types import AnyEvent, CellAbnormal
@@ -167,7 +167,7 @@ class Past:
                 numbers = sorted(consumer.partitions_for_topic(name) or ())
                 if not numbers:
                     raise BrokerError(f"there is no topic {name}; make it with `streamcount topics`")
-                yield consumer, TopicPartition(name, numbers[_partition(camera_id, len(numbers))])
+                yield consumer, TopicPartition(name, likely_partition(camera_id.encode(), numbers))
                 kept = not self._idle.full()
                 if kept:
                     consumer.unsubscribe()
@@ -181,13 +181,6 @@ class Past:
             return self._idle.get_nowait()
         except Empty:
             return open_reader(self._settings, CLIENT)
-
-
-def _partition(camera_id: str, partitions: int) -> int:
-    """Where Kafka's own partitioner places a camera's records, of every topic."""
-    from kafka.partitioner.default import murmur2
-
-    return int(murmur2(camera_id.encode()) & 0x7FFFFFFF) % partitions
 
 
 def _unless_bad(wanted: Callable[[Any], bool]) -> Callable[[Any], bool]:

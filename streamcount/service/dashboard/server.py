@@ -20,6 +20,7 @@ from streamcount.service.dashboard.assets import Assets
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard, token_for
 from streamcount.service.dashboard.history import Database
+from streamcount.service.dashboard.last_words import LastWords
 from streamcount.service.dashboard.live import add_live
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.service.dashboard.writing import Writing
@@ -72,6 +73,7 @@ def run_dashboard(
     with (
         Feed(settings, model) as feed,
         closing(Dashboard(settings, feed, model, writing, database)) as dashboard,
+        LastWords(settings, feed, model, dashboard.history),
     ):
         app = make_app(dashboard, token, address.names)
         config = uvicorn.Config(

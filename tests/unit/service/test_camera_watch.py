@@ -75,15 +75,15 @@ def test_what_was_raised_before_a_restart_is_not_raised_again_and_is_cleared_by_
     hear(watch, 7, 0.0)
     _, raised = watch.tick(20.0, NOBODY_WAITS)
     again = CameraWatch(SILENT)
-    again.recall(raised)
+    again.recall(raised, 0)
     for sequence in (5, 6, 7):
         assert hear(again, sequence, 1.0, live=False) == []
     assert again.tick(100.0, NOBODY_WAITS) == []
     # It came back while nobody watched.
     [cleared] = hear(again, 8, 101.0, live=False)
     third = CameraWatch(SILENT)
-    third.recall(raised)
-    third.recall(cleared)
+    third.recall(raised, 0)
+    third.recall(cleared, 0)
     hear(third, 8, 0.0, live=False)
     assert said(third.tick(20.0, NOBODY_WAITS)) == [("CameraStalled", 8), ("AlertRaised", 8)]
 
@@ -165,10 +165,101 @@ def test_alerts_of_others_are_left_alone_and_those_without_a_rule_are_ended():
     _, raised = watch.tick(20.0, NOBODY_WAITS)
     for rules in ({}, {"silent": LatencyRule()}, {"silent": LimitRule(figure="cells", above=1)}):
         again = CameraWatch(rules)
-        again.recall(raised)
+        again.recall(raised, 0)
         [cleared] = again.without_rule()
         assert (cleared.reason, cleared.raised_at_ns) == ("the rule is gone", raised.decided_at_ns)
         assert again.without_rule() == []
+
+
+def expecting(rules=SILENT, *, now_s=0.0, now_ns=START_NS, cameras=("scope-1",)):
+    watch = CameraWatch(rules)
+    watch.expect(dict.fromkeys(cameras, 0), now_s, now_ns)
+    return watch
+
+
+def test_a_camera_that_is_expected_and_never_sends_is_silent_from_the_start_on():
+    watch = expecting(now_s=100.0)
+    assert watch.tick(109.9, NOBODY_WAITS) == []
+    [raised] = watch.tick(110.0, NOBODY_WAITS)
+    assert (raised.kind, raised.camera_id, raised.run_id) == ("AlertRaised", "scope-1", "unheard")
+    assert raised.reason == "no frame for 10 s, nor any before"
+    assert (raised.since_ns, raised.decided_at_ns) == (START_NS, START_NS + 10 * SECOND_NS)
+    assert watch.tick(500.0, NOBODY_WAITS) == []
+    assert (watch.cameras, watch.active("silent")) == (0, 1)
+    [cleared] = hear(watch, 0, 501.0)
+    assert (cleared.kind, cleared.run_id, cleared.raised_at_ns) == (
+        "AlertCleared",
+        "run-1",
+        raised.decided_at_ns,
+    )
+
+
+def test_one_that_was_never_heard_is_told_once_over_restarts_and_anew_after_it_was_heard():
+    [raised] = expecting().tick(20.0, NOBODY_WAITS)
+    again = expecting(now_ns=START_NS + 3600 * SECOND_NS)
+    again.recall(raised, 0)
+    assert again.without_rule() == again.taken_out({0}, configured=True) == []
+    assert again.tick(100.0, NOBODY_WAITS) == []
+    later = expecting(now_ns=START_NS + 7200 * SECOND_NS)
+    later.recall(raised, 0)
+    [cleared] = hear(later, 7, 1.0)
+    third = expecting(now_ns=START_NS + 90_000 * SECOND_NS)
+    third.recall(raised, 0)
+    third.recall(cleared, 0)
+    # By then nothing of it is read again: another silence, with an id of its own.
+    [anew] = third.tick(20.0, NOBODY_WAITS)
+    assert anew.event_id != raised.event_id
+
+
+def test_frames_that_wait_may_be_those_of_one_that_was_never_heard():
+    assert expecting().tick(200.0, {0: 5.0}) == []
+    late = expecting({**SILENT, **LATE})
+    assert late.tick(200.0, {0: 0.5}) == []
+
+
+def test_a_rule_that_names_cameras_expects_no_others():
+    watch = expecting(
+        {"silent": SilentRule(after_s=10, cameras=("scope-2",))}, cameras=("scope-1", "scope-2")
+    )
+    assert [one.camera_id for one in watch.tick(20.0, NOBODY_WAITS)] == ["scope-2"]
+
+
+def test_a_camera_that_was_taken_out_does_not_ring_for_ever():
+    [never] = expecting().tick(20.0, NOBODY_WAITS)
+    heard = CameraWatch(SILENT)
+    hear(heard, 7, 0.0)
+    _, stopped = heard.tick(20.0, NOBODY_WAITS)
+    for raised in (never, stopped):
+        again = expecting(cameras=("scope-2",))
+        again.recall(raised, 3)
+        assert again.without_rule() == []
+        # The cameras of another partition are another process's to end.
+        assert again.taken_out({0}, configured=True) == []
+        [cleared] = again.taken_out({0, 3}, configured=True)
+        assert (cleared.reason, cleared.raised_at_ns) == ("the camera was taken out", raised.decided_at_ns)
+        assert again.partition_of("scope-1") == 3
+        assert again.taken_out({0, 3}, configured=True) == []
+
+
+def test_a_camera_that_no_settings_ever_had_stays_silent_until_it_sends():
+    heard = CameraWatch(SILENT)
+    hear(heard, 7, 0.0)
+    _, raised = heard.tick(20.0, NOBODY_WAITS)
+    again = CameraWatch(SILENT)
+    again.recall(raised, 0)
+    assert again.taken_out({0}, configured=False) == []
+    still = expecting(cameras=("scope-2",))
+    still.recall(raised, 0)
+    hear(still, 7, 0.0, live=False)
+    assert still.taken_out({0}, configured=True) == []
+
+
+def test_an_alert_of_a_camera_that_its_rule_no_longer_names_is_ended():
+    [raised] = expecting().tick(20.0, NOBODY_WAITS)
+    again = expecting({"silent": SilentRule(after_s=10, cameras=("scope-2",))})
+    again.recall(raised, 0)
+    [cleared] = again.without_rule()
+    assert cleared.reason == "the rule no longer names the camera"
 
 
 def test_waiting_is_counted_from_the_first_look_that_the_workers_have_not_reached():

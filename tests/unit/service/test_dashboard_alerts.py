@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ pytest.importorskip("fastapi", reason="needs the extra dashboard")
 from starlette.testclient import TestClient
 
 from streamcount.config import Settings, parse_settings
+from streamcount.service.alerts.past import stored_windows
 from streamcount.service.dashboard.alerting import cells_of_alert, find_alert
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
 from streamcount.service.dashboard.health import LATENCY_BINS_MS, histogram
 from streamcount.service.dashboard.model import LiveModel, Taken
-from streamcount.service.dashboard.trial import MOST_POINTS, try_rule
-from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.service.dashboard.past_alerts import PastAlerts
+from streamcount.service.dashboard.trial import MOST_POINTS, sources, try_rule
+from streamcount.sinks.store import PostgresConfig, SqliteConfig
 from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import encode_event, encode_tracks
+from tests.postgres import Postgres, running_server
 from tests.unit.service.test_dashboard_model import tracks
 
 URL = "http://127.0.0.1:8765"
@@ -65,8 +68,11 @@ def filled(*events: AnyEvent) -> LiveModel:
     return model
 
 
-def client_of(model: LiveModel, settings: Settings, token: str = "") -> TestClient:
-    return TestClient(Guard(make_api(Dashboard(settings, Away(settings, model), model)), token), base_url=URL)
+def client_of(
+    model: LiveModel, settings: Settings, token: str = "", database: SqliteConfig | None = None
+) -> TestClient:
+    dashboard = Dashboard(settings, Away(settings, model), model, database=database)
+    return TestClient(Guard(make_api(dashboard), token), base_url=URL)
 
 
 @pytest.fixture
@@ -189,7 +195,7 @@ def test_cells_of_an_alert_that_are_kafkas_are_asked_of_it_and_those_of_nobody_r
     assert client.get("/api/v1/alerts/cells", params={"alert": "nobody/a/1/x"}).status_code == 404
 
 
-def store_of(tmp_path: Path, windows: list[WindowClosed]) -> Settings:
+def store_of(tmp_path: Path, windows: Sequence[AnyEvent]) -> Settings:
     path = tmp_path / "store.sqlite"
     sink = SqliteConfig(path=path).build()
     sink.open()
@@ -225,6 +231,115 @@ def test_a_rule_is_tried_on_a_store_of_the_settings_and_on_no_other_file(tmp_pat
         assert (nobody.status_code, "no final window" in nobody.json()["detail"]) == (404, True)
 
 
+def test_a_trial_is_given_as_a_table_with_all_windows_and_where_it_is_raised(tmp_path: Path) -> None:
+    settings = store_of(tmp_path, [window(i, value) for i, value in enumerate([5.0, 9.0, 9.0, 5.0])])
+    asked = {"rule": 'kind = "limit"\nfigure = "cells"\nabove = 8', "source": "store:lab"}
+    with client_of(LiveModel(), settings) as client:
+        told = client.get("/api/v1/alerts/trial", params=asked).json()
+        at = told["columns"].index
+        assert [(row[at("value")], row[at("raised")]) for row in told["rows"]] == [
+            (5, 0),
+            (9, 1),
+            (9, 1),
+            (5, 0),
+        ]
+        csv = client.get("/api/v1/alerts/trial", params={**asked, "format": "csv"})
+        assert csv.headers["content-disposition"] == 'attachment; filename="trial.csv"'
+        assert len(csv.text.splitlines()) == 5
+        pytest.importorskip("pyarrow", reason="needs the extra parquet")
+        parquet = client.get("/api/v1/alerts/trial", params={**asked, "format": "parquet"})
+        assert parquet.content[:4] == b"PAR1"
+        wrong = client.get("/api/v1/alerts/trial", params={**asked, "rule": "kind = "})
+        assert wrong.status_code == 409
+
+
+def test_the_histogram_of_latencies_is_given_as_a_table() -> None:
+    model = filled(window(0, 1.0))
+    with model.reading() as cameras:
+        cameras["scope-1"].view.latencies.extend((time.monotonic(), ms) for ms in (7.0, 700.0, 1e9))
+    with client_of(model, Settings()) as client:
+        told = client.get("/api/v1/health/latencies").json()
+        rows = [row for row in told["rows"] if row[3]]
+        assert rows == [["scope-1", 0, 10, 1], ["scope-1", 500, 1000, 1], ["scope-1", 10_000, None, 1]]
+        csv = client.get("/api/v1/health/latencies?format=csv").text.splitlines()
+    assert csv[0] == "camera,over_ms,to_ms,frames"
+    assert csv[-1] == "scope-1,10000,,1"
+
+
+def test_the_store_that_the_page_was_given_is_offered_and_tried(tmp_path: Path) -> None:
+    windows = [window(i, value) for i, value in enumerate([5.0, 9.0])]
+    other = store_of(tmp_path, windows)
+    given = SqliteConfig(path=tmp_path / "store.sqlite")
+    nothing = parse_settings('kafka.bootstrap_servers = "127.0.0.1:1"\n', environment={})
+    assert list(sources(nothing, None)) == ["topic"]
+    assert list(sources(nothing, given)) == ["topic", "store"]
+    # One that is a sink's has its name already.
+    assert list(sources(other, other.sinks["lab"])) == ["topic", "store:lab"]
+    asked = {"rule": 'kind = "limit"\nfigure = "cells"\nabove = 8', "source": "store"}
+    with client_of(LiveModel(), nothing, database=given) as client:
+        assert len(client.post("/api/v1/alerts/trial", json=asked).json()["alerts"]) == 1
+    with client_of(LiveModel(), nothing) as client:
+        assert client.post("/api/v1/alerts/trial", json=asked).status_code == 409
+
+
+def test_an_alert_that_memory_no_longer_has_is_the_stores_with_its_end_remark_and_figures(
+    tmp_path: Path,
+) -> None:
+    closed = window(0, 9.0)
+    settings = store_of(tmp_path, [closed, RAISED, SEEN, CLEARED])
+    given = SqliteConfig(path=tmp_path / "store.sqlite")
+    with client_of(LiveModel(), settings, database=given) as client:
+        (row,) = client.get("/api/v1/alerts?state=past").json()
+        assert (row["id"], row["cleared"]["reason"]) == (RAISED.event_id, "cells 7")
+        assert [one["who"] for one in row["acknowledged"]] == ["ann"]
+        assert client.get("/api/v1/alerts").json() == []
+        one = client.get("/api/v1/alerts/one", params={"alert": RAISED.event_id}).json()
+        assert (one["alert"]["cleared"]["reason"], one["windows"][0]["figures"][0]["value"]) == (
+            "cells 7",
+            9.0,
+        )
+        assert client.get("/api/v1/alerts/one", params={"alert": "nobody"}).status_code == 404
+    # An active one that is older than the windows that were looked back on has its figures from there, too.
+    with client_of(filled(RAISED), settings, database=given) as client:
+        one = client.get("/api/v1/alerts/one", params={"alert": RAISED.event_id}).json()
+        assert [each["window"] for each in one["windows"]] == ["minute"]
+    both = filled(RAISED, CLEARED)
+    with client_of(both, settings, database=given) as client:
+        assert len(client.get("/api/v1/alerts?state=past").json()) == 1
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    yield from running_server()
+
+
+def test_postgresql_answers_as_sqlite_does(tmp_path: Path, postgres: Postgres) -> None:
+    told = [window(0, 9.0), window(1, 5.0), window(0, 9.0, "scope-2"), RAISED, SEEN, CLEARED]
+    store_of(tmp_path, told)
+    database = PostgresConfig(kind="postgres", url=postgres.url)
+    sink = database.build()
+    sink.open()
+    sink.write(told)
+    sink.close()
+    answers = []
+    for given in (SqliteConfig(path=tmp_path / "store.sqlite"), database):
+        past = PastAlerts(given)
+        assert past.alert("nobody") is None
+        known = [past.newest(), past.alert(RAISED.event_id), past.windows_of(RAISED)]
+        answers.append([*known, stored_windows(given, "a", "scope-1"), len(stored_windows(given))])
+    assert answers[0] == answers[1]
+    assert [len(answers[0][0]), len(answers[0][2]), answers[0][4]] == [1, 1, 3]
+
+
+def test_a_store_that_cannot_be_asked_is_told_and_no_fault(tmp_path: Path) -> None:
+    nowhere = SqliteConfig(path=tmp_path / "nowhere.sqlite")
+    with client_of(filled(RAISED), Settings(), database=nowhere) as client:
+        assert len(client.get("/api/v1/alerts").json()) == 1
+        answer = client.get("/api/v1/alerts?state=past")
+        assert (answer.status_code, "there is no store" in answer.json()["detail"]) == (503, True)
+        assert client.get("/api/v1/alerts/one", params={"alert": "nobody"}).status_code == 503
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
@@ -250,7 +365,7 @@ def test_a_rule_that_is_not_right_is_told_why(tmp_path: Path, rule: str, words: 
 def test_what_is_drawn_is_bounded_and_what_is_judged_is_not(tmp_path: Path) -> None:
     windows = [window(i, 9.0 if i == 2 * MOST_POINTS else 1.0) for i in range(2 * MOST_POINTS + 2)]
     trial = try_rule(
-        store_of(tmp_path, windows), 'kind = "limit"\nfigure = "cells"\nabove = 8', "store:lab", "", ""
+        store_of(tmp_path, windows), None, 'kind = "limit"\nfigure = "cells"\nabove = 8', "store:lab", "", ""
     )
     assert MOST_POINTS / 2 < len(trial.figures["scope-1"]) <= MOST_POINTS
     assert len(trial.alerts) == 1

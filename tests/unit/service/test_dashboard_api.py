@@ -13,7 +13,7 @@ pytest.importorskip("fastapi", reason="needs the extra dashboard")
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from streamcount.config import Settings
+from streamcount.config import Settings, parse_settings
 from streamcount.errors import ConfigurationError
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.camera import Picture
@@ -85,6 +85,23 @@ def test_cameras_are_told_with_their_frames_accounted_for(client: TestClient) ->
     )
     assert (camera["alerts"], camera["severity"]) == (["crowded"], "critical")
     assert client.get("/api/v1/cameras/scope-1").json()["camera_id"] == "scope-1"
+
+
+def test_a_configured_camera_that_was_never_heard_is_told_everywhere() -> None:
+    settings, model = (
+        parse_settings('[cameras.spare.source]\nkind = "simulated"\n', environment={}),
+        LiveModel(),
+    )
+    dashboard = Dashboard(settings, Feed(settings, model), model)
+    model.expect(["spare"], time.monotonic() - 60)
+    with TestClient(Guard(make_api(dashboard)), base_url=URL) as client:
+        (camera,) = client.get("/api/v1/cameras").json()
+        assert (camera["camera_id"], camera["state"], camera["account"]) == ("spare", "unheard", None)
+        assert client.get("/api/v1/cameras/spare").json()["since"] == camera["since"]
+        (row,) = client.get("/api/v1/health").json()["cameras"]
+        assert row["summary"]["state"] == "unheard"
+        assert client.get("/api/v1/cameras/spare/picture").status_code == 404
+        assert client.get("/api/v1/cameras/spare/counts").json() == []
 
 
 def test_a_picture_is_scaled_to_who_looks_and_never_enlarged(client: TestClient) -> None:

@@ -8,7 +8,7 @@ pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
 from streamcount.service.dashboard.history import FIGURES, Told
 from streamcount.service.dashboard.lives import Family, Member
-from streamcount.service.dashboard.page.cell import family_html
+from streamcount.service.dashboard.page.cell import family_html, shots_html
 from streamcount.service.dashboard.page.charts import (
     band,
     bands_of,
@@ -18,6 +18,7 @@ from streamcount.service.dashboard.page.charts import (
     moment_line,
     title,
 )
+from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
 from streamcount.service.dashboard.page.windows import (
     headlines_html,
     last_over,
@@ -25,7 +26,8 @@ from streamcount.service.dashboard.page.windows import (
     past_rows,
 )
 from streamcount.sinks.store.questions import Answer
-from streamcount.types import Figure, WindowClosed
+from streamcount.types import CellAbnormal, Figure, WindowClosed
+from tests.sunk import at, cell
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,53 @@ def test_a_band_reaches_from_low_to_high_and_has_no_entry_in_the_legend() -> Non
     drawn = [line("red", ("#fff", 1), [[1, 5.0]]), lower, upper, moment_line(3)]
     assert legend(drawn) == ["red"]
     assert drawn[0]["lineStyle"]["type"] == [7, 4]
+
+
+def window_row(minute: int, complete: int, reasons: str = "") -> tuple:
+    bounds = (minute * 60 * 10**9, (minute + 1) * 60 * 10**9)
+    return ("scope-1", "minute", *bounds, "cells", "", "red", 5.0, 4.0, 7.0, "", 1, complete, reasons)
+
+
+def test_windows_that_are_incomplete_are_shaded_in_a_chart_and_told_in_words() -> None:
+    rows = (
+        window_row(0, 1),
+        window_row(1, 0, "bad-picture"),
+        window_row(2, 0, "frames-missing,bad-picture"),
+        window_row(2, 0, "frames-missing,bad-picture"),
+        window_row(4, 0, "run-ended"),
+    )
+    told = Told("server", Answer(FIGURES, rows))
+    shaded = doubted_area(told)["markArea"]["data"]
+    assert [(one["xAxis"], end["xAxis"]) for one, end in shaded] == [(60_000, 180_000), (240_000, 300_000)]
+    note = doubt_note(told)
+    assert note.startswith("Grey: 3 of 4 windows are incomplete (bad picture 2, ")
+    assert "frames missing 1" in note
+    assert legend([doubted_area(told)]) == []
+    well = Told("server", Answer(FIGURES, rows[:1]))
+    assert (doubted_area(well)["markArea"]["data"], doubt_note(well)) == ([], "")
+
+
+def test_headlines_say_what_is_wrong_with_their_window() -> None:
+    common = {"camera_id": "scope-1", "run_id": "a", "sequence": 1, "happened_at_ns": 1, "decided_at_ns": 1}
+    bounds = {"window": "minute", "window_start_ns": 0, "window_end_ns": 60 * 10**9, "final": True}
+    cut = WindowClosed(**common, **bounds, complete=False, reasons=("bad-picture", "frames-missing"))
+    assert '<span class="chip">incomplete: bad picture, frames missing</span>' in headlines_html(cut)
+    assert "incomplete" not in headlines_html(WindowClosed(**common, **bounds, complete=True))
+    columns = dict(zip(FIGURES, window_row(1, 0, "run-began"), strict=True))
+    assert "incomplete: run began" in past_headlines_html([columns])
+
+
+def test_what_was_found_abnormal_has_its_picture_or_the_word_that_none_is_kept() -> None:
+    def odd(reason: str) -> CellAbnormal:
+        return CellAbnormal(**at(1), **cell(1), reason=reason, snapshot=f"x/{reason}")
+
+    html = shots_html([(odd("size"), True), (odd("shape"), False)], "/api/v1/x", "run-1")
+    assert html.count("<img") == html.count("no picture was kept") == 1
+    assert "reason=size" in html
+    assert "reason=shape" not in html
+    assert "streamcount snapshots run" in html
+    assert "streamcount snapshots run" not in shots_html([(odd("size"), True)], "/api/v1/x", "run-1")
+    assert shots_html([], "/api/v1/x", "run-1") == ""
 
 
 def test_links_to_files_are_escaped() -> None:

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from streamcount.config.settings import TopicName
 from streamcount.service.dashboard.accounting import MOST_PIECES, Ranges, RunFrames
-from streamcount.service.dashboard.camera import CELLS_WAIT_S, KEPT_PICTURE_BYTES, CameraLive
+from streamcount.service.dashboard.camera import CELLS_WAIT_S, KEPT_PICTURE_BYTES, CameraLive, LastWord
 from streamcount.service.dashboard.cells import cells_view, model_of, peek
+from streamcount.service.dashboard.health import camera_health
+from streamcount.service.dashboard.last_words import newest_count
 from streamcount.service.dashboard.model import MOST_CAMERAS, NAMELESS, LiveModel, Taken
+from streamcount.service.dashboard.views import CameraSummary, earlier_runs, rfc3339, summary
 from streamcount.types import (
     GROUP_RUN,
     AlertCleared,
@@ -154,7 +157,7 @@ def test_frames_with_every_fate_come_out_even_in_any_order_and_however_often_tol
         FramesMissing(**common(2), last_sequence=2, reason="dead-lettered"),
     ]  # fmt: skip
     camera = fed(*told)
-    camera.run("a").published(9)
+    camera.published("a", 9, 9, live=True)
     account = camera.runs["a"].account()
     assert account is not None
     assert (account.first, account.through, account.published) == (0, 6, 10)
@@ -173,6 +176,68 @@ def test_a_page_started_late_sums_from_what_it_heard_first() -> None:
     assert account is not None
     assert (account.first, account.published, account.difference) == (700, 2, 0)
     assert RunFrames("b").account() is None
+
+
+def runs_of(camera: CameraLive, now_s: float = 100.0) -> list[tuple[str, bool, int, int, int, bool]]:
+    return [
+        (one.run_id, one.ended, one.published, one.waiting, one.difference, lasts)
+        for one, lasts in earlier_runs(camera, now_s)
+    ]
+
+
+def test_frames_of_an_ended_run_stay_in_the_account() -> None:
+    model = LiveModel()
+    for sequence in range(10):
+        model.take(frame(sequence), 0.0, NOW_NS)
+    for sequence in (0, 1, 3, 4):
+        model.take(record("counts", encode_event(counted(sequence))), 0.0, NOW_NS)
+    # The next run is sent, and waits: nothing of the first is lost yet.
+    model.take(frame(0, "b"), 1.0, NOW_NS)
+    with model.reading() as cameras:
+        camera = cameras["scope-1"]
+        now = summary(camera, 1.0, NOW_NS)
+        assert now.account is not None
+        assert (now.run_id, now.account.waiting, now.account.difference) == ("a", 5, 1)
+        assert runs_of(camera) == []
+    model.take(record("counts", encode_event(counted(0, "b"))), 1.0, NOW_NS)
+    with model.reading() as cameras:
+        camera = cameras["scope-1"]
+        assert runs_of(camera, 2.0) == [("a", True, 10, 0, 6, False)]
+        assert summary(camera, 2.0, NOW_NS).unaccounted_before == 0
+        assert runs_of(camera, 6.0) == [("a", True, 10, 0, 6, True)]
+        assert summary(camera, 6.0, NOW_NS).unaccounted_before == 6
+        health = camera_health(camera, 6.0, NOW_NS)
+        assert [one.account.run_id for one in health.earlier] == ["a"]
+    for run_id in ("c", "d", "e"):
+        model.take(record("counts", encode_event(counted(0, run_id))), 7.0, NOW_NS)
+    with model.reading() as cameras:
+        camera = cameras["scope-1"]
+        assert (camera.forgotten.runs, camera.forgotten.published, camera.forgotten.difference) == (1, 10, 6)
+        assert [one[0] for one in runs_of(camera)] == ["d", "c", "b"]
+        assert summary(camera, 7.0, NOW_NS).unaccounted_before == 6
+
+
+def test_a_run_of_which_nothing_was_counted_is_the_difference_once_a_later_one_is() -> None:
+    model = LiveModel()
+    for sequence in (5, 6, 7):
+        model.take(frame(sequence, "lost"), 0.0, NOW_NS)
+    model.take(frame(0, "b"), 1.0, NOW_NS)
+    with model.reading() as cameras:
+        assert runs_of(cameras["scope-1"]) == []
+    model.take(record("counts", encode_event(counted(0, "b"))), 2.0, NOW_NS)
+    with model.reading() as cameras:
+        assert [one[:5] for one in runs_of(cameras["scope-1"])] == [("lost", True, 3, 0, 3)]
+
+
+def test_the_last_frame_of_a_run_before_anybody_listened_is_no_loss() -> None:
+    model = LiveModel()
+    old = frame(99, "old")
+    old = Taken(old.topic, 0, 0, old.key, old.value, old.headers, old.captured_at_ms, live=False)
+    model.take(old, 0.0, NOW_NS)
+    model.take(frame(0, "b"), 1.0, NOW_NS)
+    model.take(record("counts", encode_event(counted(0, "b"))), 2.0, NOW_NS)
+    with model.reading() as cameras:
+        assert runs_of(cameras["scope-1"]) == []
 
 
 def test_repeated_events_are_taken_once_and_each_stage_is_its_own() -> None:
@@ -251,6 +316,47 @@ def test_frames_that_nobody_counts_are_told_apart_from_a_silent_camera() -> None
     assert camera.uncounted_since_s(9.9) is None
     assert camera.uncounted_since_s(60.0) is None
     assert camera.stale_since_s(60.0) is not None
+
+
+def test_a_configured_camera_is_there_before_it_is_heard_and_says_so() -> None:
+    model = LiveModel()
+    model.expect(["scope-1"], 100.0)
+
+    def told(now_s: float) -> CameraSummary:
+        found = model.look("scope-1", lambda one: summary(one, now_s, NOW_NS))
+        assert found is not None
+        return found
+
+    assert (told(101.0).state, told(101.0).since) == ("unknown", None)
+    late = told(160.0)
+    assert (late.state, late.since) == ("unheard", rfc3339(NOW_NS - 60 * SECOND_NS))
+    assert model.unheard() == ["scope-1"]
+    model.remember("scope-1", LastWord("yesterday", 7, NOW_NS // 10**6 - 7_200_000, 5, {"red": 5}))
+    remembered = told(160.0)
+    assert (remembered.state, remembered.since) == ("stale", rfc3339(NOW_NS - 7200 * SECOND_NS))
+    assert (remembered.run_id, remembered.sequence, remembered.total) == ("yesterday", 7, 5)
+    assert (remembered.counts, remembered.account, model.unheard()) == ({"red": 5}, None, [])
+    model.take(record("counts", encode_event(counted(3))), 161.0, NOW_NS)
+    live = told(161.5)
+    assert (live.state, live.run_id, live.sequence, live.total) == ("live", "a", 3, 3)
+
+
+def test_the_newest_count_of_a_camera_is_found_in_blocks_that_go_back() -> None:
+    class Record:
+        def __init__(self, offset: int, key: bytes, sequence: int) -> None:
+            self.partition, self.offset, self.key = 0, offset, key
+            self.value, self.timestamp, self.timestamp_type = encode_event(counted(sequence)), 77, 0
+
+    blocks = [
+        Record(6, b"other", 9),
+        Record(7, b"other", 9),
+        Record(3, b"scope-1", 1),
+        Record(4, b"scope-1", 2),
+    ]
+    older = Record(0, b"scope-1", 0)
+    found = newest_count("scope-1", [*blocks, Record(5, b"other", 9), older])
+    assert found == LastWord("a", 2, 77, 3, {"red": 3})
+    assert newest_count("scope-2", blocks) is None
 
 
 def test_what_lay_there_before_is_as_old_as_it_says() -> None:

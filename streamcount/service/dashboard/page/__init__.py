@@ -57,8 +57,8 @@ def add_pages(app: FastAPI, dashboard: Dashboard) -> None:
         alerts(dashboard)
 
     @ui.page("/alert")
-    def one_alert(alert: AlertId) -> None:
-        alert_page(dashboard, alert)
+    async def one_alert(alert: AlertId) -> None:
+        await alert_page(dashboard, alert)
 
     @ui.page("/dead-letter")
     async def one_letter(partition: PartitionQuery, offset: OffsetQuery) -> None:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from contextlib import suppress
 from html import escape
 from urllib.parse import quote, unquote
 
 from nicegui import context, ui
 
-from streamcount.errors import BrokerError, FrameError, SourceError
+from streamcount.errors import BrokerError, FrameError, SinkError, SourceError
+from streamcount.service.alerts.watch import UNHEARD_RUN
 from streamcount.service.dashboard.alerting import (
     LONGEST_NAME,
     LONGEST_REMARK,
     Known,
     acknowledge,
     cells_of_alert,
-    figures_at,
     find_alert,
+    find_stored,
     picture_of,
     rule_toml,
+    windows_at,
+    windows_held,
+    with_heard,
 )
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.cells import CellsView
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.parts import Link, number
-from streamcount.types import GROUP_RUN
+from streamcount.types import GROUP_RUN, WindowClosed
 
 WIDTH_PX = 960
 WHO_COOKIE = "streamcount_who"
@@ -39,6 +44,8 @@ class AlertPage:
     def __init__(self, dashboard: Dashboard, alert_id: str, known: Known) -> None:
         self._dashboard = dashboard
         self._alert_id = alert_id
+        self._known = known
+        self._stored: list[WindowClosed] = []
         with ui.element("div").classes("two"):
             with ui.element("div").classes("column-of"):
                 self._facts = parts.panel("What was told")
@@ -57,13 +64,13 @@ class AlertPage:
                 self._figures = parts.panel("Figures at that time")
         self.look()
         ui.timer(1.0, self.look)
-        ui.timer(0.1, self._load_picture, once=True)
+        ui.timer(0.1, self._load, once=True)
 
     def _build_picture(self, known: Known) -> None:
         raised = known.raised
         with ui.element("section").classes("panel"):
             ui.html("<h2>Picture of the moment</h2>", sanitize=False)
-            if raised.run_id != GROUP_RUN:
+            if raised.run_id not in (GROUP_RUN, UNHEARD_RUN):
                 ui.label(f"Frame {raised.sequence} of run {raised.run_id}").classes("soft")
             self._picture = ui.html('<p class="soft">Looking for it in Kafka …</p>', sanitize=False)
             self._picture.props("aria-live=polite")
@@ -84,10 +91,7 @@ class AlertPage:
 
     def look(self) -> None:
         """Shows the alert as it is now."""
-        known = find_alert(self._dashboard, self._alert_id)
-        if known is None:
-            # It is older than what is kept by now; what is shown was true.
-            return
+        known = self._now()
         raised, cleared = known.raised, known.cleared
         state = (
             "active" if cleared is None else f"cleared {parts.clock(cleared.decided_at_ns)}: {cleared.reason}"
@@ -113,7 +117,8 @@ class AlertPage:
 
     def _show_figures(self, known: Known) -> None:
         rows: list[list[object]] = []
-        for window, figure in figures_at(self._dashboard, known):
+        windows = windows_held(self._dashboard, known) or self._stored
+        for window, figure in ((one.window, figure) for one in windows for figure in one.figures):
             sure = figure.low is not None and figure.high is not None
             interval = f"{figure.low:.4g} – {figure.high:.4g}" if sure else ""
             value = number(f"{figure.value:.4g}")
@@ -121,10 +126,19 @@ class AlertPage:
         columns = ("window", "figure", "class", "zone", "value", "interval", "unit")
         parts.set_html(self._figures, parts.table_html("Figures", columns, rows, NO_FIGURES))
 
-    async def _load_picture(self) -> None:
-        known = find_alert(self._dashboard, self._alert_id)
-        if known is None:
-            return
+    def _now(self) -> Known:
+        """The alert as it is kept now; of what memory no longer has, as it was when the page was opened."""
+        found = find_alert(self._dashboard, self._alert_id)
+        return with_heard(self._dashboard, self._known) if found is None else found
+
+    async def _load(self) -> None:
+        known = self._now()
+        # Where the store fails the page says that there are no figures; why is told on the list of alerts.
+        with suppress(SinkError):
+            self._stored = await asyncio.to_thread(windows_at, self._dashboard, known)
+        await self._load_picture(known)
+
+    async def _load_picture(self, known: Known) -> None:
         try:
             data = await asyncio.to_thread(picture_of, self._dashboard, known, WIDTH_PX)
         except (FrameError, SourceError, BrokerError) as error:
@@ -155,9 +169,9 @@ class AlertPage:
 
     async def _acknowledge(self) -> None:
         who, remark = (self._who.value or "").strip(), (self._remark.value or "").strip()
-        known = find_alert(self._dashboard, self._alert_id)
-        if not who or known is None:
-            self._answer.set_text("Give your name first." if known else "This alert is no longer kept here.")
+        known = self._now()
+        if not who:
+            self._answer.set_text("Give your name first.")
             return
         self._button.disable()
         try:
@@ -191,13 +205,18 @@ def outlines_svg(cells: CellsView, styles: dict[str, tuple[str, int]]) -> str:
     return f'<svg viewBox="{box}" aria-hidden="true">{"".join(drawn)}</svg>'
 
 
-def alert_page(dashboard: Dashboard, alert_id: str) -> None:
+async def alert_page(dashboard: Dashboard, alert_id: str) -> None:
     """Builds the page for one browser."""
-    known = find_alert(dashboard, alert_id)
+    known, fault = find_alert(dashboard, alert_id), ""
+    if known is None:
+        try:
+            known = await asyncio.to_thread(find_stored, dashboard, alert_id)
+        except SinkError as error:
+            fault = f" {error}"
     title = "Alert" if known is None else f"Alert {known.raised.rule} on {known.raised.camera_id}"
     with parts.framed(dashboard, title, "/alerts"):
         if known is None:
-            ui.label("There is no such alert, or it is no longer kept here.")
+            ui.label("There is no such alert, or it is no longer kept here." + fault)
             ui.link("All alerts", "/alerts")
         else:
             AlertPage(dashboard, alert_id, known)

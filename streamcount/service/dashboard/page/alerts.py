@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
 from nicegui import ui
 
-from streamcount.service.dashboard.api import Dashboard, alert_rows
+from streamcount.alerts import AlertSpan
+from streamcount.errors import StreamcountError
+from streamcount.service.dashboard.api import Dashboard, alert_rows, with_stored
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.parts import Link, number
 from streamcount.service.dashboard.page.trial import trial_panel
 
 EMPTY_PAST = "None has been cleared in what was looked back on."
+STORED_S = 15.0
 COLUMNS = ("since", "camera", "rule", "severity", "why", "value", "limit", "seen by")
 
 
@@ -24,7 +28,16 @@ def alerts(dashboard: Dashboard) -> None:
             with ui.element("section").classes("panel"):
                 ui.html(f"<h2>{title}</h2>", sanitize=False)
                 boxes[state] = ui.html(sanitize=False).classes("scroll").props("tabindex=0")
+        fault = ui.label().classes("fault").props("role=status")
         trial_panel(dashboard)
+        stored: list[AlertSpan] = []
+
+        async def load() -> None:
+            try:
+                stored[:] = await asyncio.to_thread(dashboard.past_alerts.newest)
+                fault.set_text("")
+            except StreamcountError as error:
+                fault.set_text(f"Older alerts are not shown: {error}")
 
         def look() -> None:
             with dashboard.model.reading_all() as cameras:
@@ -34,6 +47,7 @@ def alerts(dashboard: Dashboard) -> None:
             parts.set_html(
                 boxes["active"], parts.table_html("Active alerts", COLUMNS, rows, "No alert is active.")
             )
+            past = with_stored(past, stored)
             rows = [
                 [*_alert(row), parts.clock_of(row["cleared"]["at"]), row["cleared"]["reason"]] for row in past
             ]
@@ -42,6 +56,7 @@ def alerts(dashboard: Dashboard) -> None:
 
         look()
         ui.timer(1.0, look)
+        ui.timer(STORED_S, load)
 
 
 def _alert(row: dict[str, Any]) -> list[object]:

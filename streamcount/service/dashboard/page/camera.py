@@ -111,13 +111,14 @@ class CameraPage:
         self._figures.offer([figure.name for window in windows for figure in window.figures])
         if self._moment is not None:
             return
-        bad = now.state in ("stale", "not-counted")
+        bad = parts.is_bad(now)
         self._state.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
-        self._total.set_text(str(now.total))
+        self._total.set_text(parts.total_words(now))
         parts.set_html(self._classes, parts.classes_html(now.counts, self._styles))
         parts.set_html(self._chips, parts.chips_html(now))
-        self._foot.set_text(f"run {now.run_id} · {now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
+        run = f"run {now.run_id} · " if now.run_id else ""
+        self._foot.set_text(f"{run}{now.rate_hz:.1f} frames/s · {parts.account_words(now)}")
         self._show_windows(windows)
         rows = [_event(event) for event in events]
         parts.set_html(self._events, parts.table_html("Events", EVENTS, rows, "Nothing has happened yet."))

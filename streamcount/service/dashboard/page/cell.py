@@ -14,13 +14,17 @@ from streamcount.errors import StreamcountError
 from streamcount.lineage.style import check_drawing
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.history import Told
-from streamcount.service.dashboard.lives import Family, snapshots_of
+from streamcount.service.dashboard.lives import Family
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.charts import SizeChart
 from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.past import MS
 from streamcount.types import AnyEvent, CellAbnormal, CellEvent
 
+NO_SHOT = '<div class="no-shot soft">no picture was kept</div>'
+KEEPING = (
+    "<code>streamcount snapshots run</code> keeps pictures of abnormal cells, for as long as Kafka has them."
+)
 EMPTY = "Click a cell, or move through them with the arrow keys when the picture has the focus."
 # Whoever moves through the cells with the keys does not want each one's life.
 SETTLED_S = 0.6
@@ -73,7 +77,7 @@ class CellPanel:
         try:
             told = await asyncio.to_thread(lives.sizes, self._camera_id, run_id, track_id)
             family = await asyncio.to_thread(lives.family, self._camera_id, run_id, track_id)
-            events = await asyncio.to_thread(lives.events, self._camera_id, run_id, track_id)
+            shots = await asyncio.to_thread(lives.snapshots, self._camera_id, run_id, track_id)
         except StreamcountError as error:
             self._note.set_text(f"Its life cannot be told: {error}")
             return
@@ -82,7 +86,7 @@ class CellPanel:
         self._box.set_visibility(bool(told.answer.rows))
         self._sizes.draw(told, f"{base}/sizes", run_id)
         parts.set_html(self._tree, family_html(family, track_id, f"{base}/tree?run={quote(run_id)}"))
-        parts.set_html(self._shots, _shots_html(snapshots_of(events, track_id), base, run_id))
+        parts.set_html(self._shots, shots_html(shots, base, run_id))
 
 
 def _words(cell: dict[str, Any], events: Sequence[AnyEvent]) -> list[list[object]]:
@@ -139,14 +143,20 @@ def family_html(family: Family, track_id: int, tree: str) -> str:
     return f'<h3>{escape(title)}</h3><div class="scroll" tabindex="0">{picture}{table}</div>'
 
 
-def _shots_html(found: Sequence[CellAbnormal], base: str, run_id: str) -> str:
-    return "".join(
-        f'<figure><img alt="Cell at {parts.clock(one.happened_at_ns)}" '
-        f'src="{escape(f"{base}/snapshot?run={quote(run_id)}&reason={quote(one.reason)}", quote=True)}">'
+def shots_html(found: Sequence[tuple[CellAbnormal, bool]], base: str, run_id: str) -> str:
+    """What was found abnormal of a cell, each with its picture or with the word that none is kept."""
+    figures = "".join(
+        f"<figure>{_shot(one, base, run_id) if kept else NO_SHOT}"
         f"<figcaption>{escape(one.reason)}, {parts.clock(one.happened_at_ns)}: {escape(one.explanation)}"
         "</figcaption></figure>"
-        for one in found
+        for one, kept in found
     )
+    return figures if all(kept for _, kept in found) else f'{figures}<p class="soft">{KEEPING}</p>'
+
+
+def _shot(one: CellAbnormal, base: str, run_id: str) -> str:
+    path = f"{base}/snapshot?run={quote(run_id)}&reason={quote(one.reason)}"
+    return f'<img alt="Cell at {parts.clock(one.happened_at_ns)}" src="{escape(path, quote=True)}">'
 
 
 def _or_dash(value: object, form: str) -> str:

@@ -12,8 +12,10 @@ from nicegui import ui
 from streamcount.errors import SinkError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.history import Span, Told
-from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page import doubts, parts
+from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
 from streamcount.service.dashboard.past import MS
+from streamcount.types.colors import class_color
 from streamcount.types.figures import FIGURES
 
 POINTS = 600
@@ -78,7 +80,7 @@ def band(name: str, style: tuple[str, int], rows: Sequence[tuple[int, float, flo
 
 def other_style(number: int) -> tuple[str, int]:
     """Colour and dash of a line that is no class's."""
-    return parts.SAFE_COLORS[number % len(parts.SAFE_COLORS)], number
+    return class_color(number), number
 
 
 def moment_line(at_ms: int | None) -> dict[str, Any]:
@@ -89,8 +91,9 @@ def moment_line(at_ms: int | None) -> dict[str, Any]:
 
 def downloads(what: str, path: str, query: str) -> str:
     """Links to a table as CSV and as Parquet."""
+    asked = f"{path}?{query}&" if query else f"{path}?"
     return " ".join(
-        f'<a class="download" download href="{escape(f"{path}?{query}&format={form}", quote=True)}" '
+        f'<a class="download" download href="{escape(f"{asked}format={form}", quote=True)}" '
         f'aria-label="{escape(what)} as {name}">{name}</a>'
         for form, name in (("csv", "CSV"), ("parquet", "Parquet"))
     )
@@ -129,7 +132,9 @@ class _Chart:
 def legend(series: Sequence[dict[str, Any]]) -> list[str]:
     """The lines that have names of their own; bands go with theirs."""
     return [
-        one["name"] for one in series if not one["name"].endswith(", interval") and one["name"] != "moment"
+        one["name"]
+        for one in series
+        if not one["name"].endswith(", interval") and one["name"] not in ("moment", doubts.NAME)
     ]
 
 
@@ -159,7 +164,8 @@ class CountsChart:
         note = "" if lines else "Nothing was counted in this time."
         if bands:
             note = f"Bands: confidence intervals of the means of windows “{self._window}”."
-        self._chart.draw([*series, moment_line(at_ms)], span, "cells in a frame", note)
+        note = f"{note} {doubt_note(means)}".strip()
+        self._chart.draw([*series, doubted_area(means), moment_line(at_ms)], span, "cells in a frame", note)
         base = f"/api/v1/cameras/{self._camera_id}/history/counts"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&every_ms={every_ns // MS}"
         parts.set_html(self._chart.links, downloads("Counts", base, query))
@@ -218,7 +224,8 @@ class FigureChart:
         note = FIGURES[name].meaning if name in FIGURES else ""
         if not rows:
             note = f"{title(name)}: no window “{self._window}” of this time tells it. {note}".strip()
-        self._chart.draw([*series, moment_line(at_ms)], span, unit or title(name), note)
+        note = f"{note} {doubt_note(told)}".strip()
+        self._chart.draw([*series, doubted_area(told), moment_line(at_ms)], span, unit or title(name), note)
         base = f"/api/v1/cameras/{self._camera_id}/history/figures"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&figure={name}&window={self._window}"
         parts.set_html(self._chart.links, downloads(title(name), base, query))
@@ -239,7 +246,7 @@ class SizeChart:
         data = [[one["happened_at_ns"] // MS, one[unit]] for one in rows]
         span = Span(rows[0]["happened_at_ns"], rows[-1]["happened_at_ns"] + SECOND_NS)
         self._chart.draw(
-            [line("area", (parts.SAFE_COLORS[0], 0), data)], span, "µm²" if unit == "area_um2" else "px²"
+            [line("area", (class_color(0), 0), data)], span, "µm²" if unit == "area_um2" else "px²"
         )
         parts.set_html(self._chart.links, downloads("Sizes", path, f"run={run_id}"))
 

@@ -12,6 +12,7 @@ from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.corrections import OFF, HeldFrame, counted
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.sketch import NOTHING, Kind, Point, Shape, Sketch, Tool
+from streamcount.types.colors import class_color
 from streamcount.types.corrections import (
     LEAST_SIDE_PX,
     LONGEST_REMARK,
@@ -132,7 +133,7 @@ class CorrectPage:
         names = (*model, *held.new_classes, *self._new)
         self._styles = parts.class_styles(self._dashboard.settings, self._camera_id, model)
         for i, name in enumerate(names[len(model) :], len(model)):
-            self._styles[name] = (parts.SAFE_COLORS[i % len(parts.SAFE_COLORS)], i)
+            self._styles[name] = (class_color(i), i)
         chosen = self._class.value if self._class.value in names else names[0]
         self._class.set_options({name: f"{i} {name}" for i, name in enumerate(names, 1)}, value=chosen)
 

@@ -6,16 +6,18 @@ from html import escape
 
 from nicegui import ui
 
+from streamcount.service.dashboard.accounting import Account, Forgotten
 from streamcount.service.dashboard.api import Dashboard, health_of
 from streamcount.service.dashboard.health import CameraHealth, Health, LatencyBin
 from streamcount.service.dashboard.page import parts
+from streamcount.service.dashboard.page.charts import downloads
 from streamcount.service.dashboard.page.letter import SendAgain
 from streamcount.service.dashboard.page.parts import Cell, Link, number
 from streamcount.service.dashboard.views import CameraSummary
 
 SUMS = (
     "Frames are summed from the first that this page heard of. Difference: frames, up to the newest whose fate is "
-    "known, of which nobody has said anything. It is 0, or something is wrong."
+    "known (of an ended run, up to its last), of which nobody has said anything. It is 0, or something is wrong."
 )
 LATENCIES = (
     "From capture to the count's coming to this page: frames of the last five minutes, by the bin's end."
@@ -55,7 +57,7 @@ class HealthPage:
         self._kafka.set_text(
             f"Kafka at {health.kafka}; {told}; {health.unreadable_records} records could not be read."
         )
-        rows = [_frames(one.summary) for one in health.cameras]
+        rows = [row for one in health.cameras for row in _frames_of(one)]
         parts.set_html(self._frames, parts.table_html("Frames", FRAMES, rows, "No camera yet."))
         parts.set_html(self._workers, _workers_html(health))
         models = [
@@ -68,9 +70,9 @@ class HealthPage:
             self._models, parts.table_html("Models", columns, models, "No detections have come yet.")
         )
         bars = "".join(bars_html(one) for one in health.cameras)
-        parts.set_html(
-            self._latencies, f'{bars}<p class="soft">{LATENCIES if bars else "No camera yet."}</p>'
-        )
+        files = downloads("How long frames take", "/api/v1/health/latencies", "") if bars else ""
+        words = LATENCIES if bars else "No camera yet."
+        parts.set_html(self._latencies, f'{bars}<p class="soft">{words}</p><p>{files}</p>')
         self._show_letters(health)
 
     def _show_letters(self, health: Health) -> None:
@@ -164,10 +166,26 @@ def _bin_words(one: LatencyBin) -> str:
     return "after more than that" if one.to_ms is None else f"within {_bin(one)}"
 
 
+def _frames_of(camera: CameraHealth) -> list[list[object]]:
+    """The run that is on, those before it, and the sum of those before these."""
+    rows = [_frames(camera.summary)]
+    blank = [number(""), number("")]
+    for one in camera.earlier:
+        sums = _sum(one.account, number(one.account.first), one.difference_lasts)
+        state = "ended" if one.account.ended else "not counted yet"
+        rows.append([camera.camera_id, one.account.run_id, state, *blank, *sums])
+    before = camera.forgotten
+    if before.runs:
+        runs = f"{before.runs} run{'' if before.runs == 1 else 's'} before"
+        sums = _sum(before, number(""), before.difference > 0)
+        rows.append([camera.camera_id, runs, "ended", *blank, *sums])
+    return rows
+
+
 def _frames(now: CameraSummary) -> list[object]:
     account = now.account
     latency = "" if now.latency_ms is None else f"{now.latency_ms:.0f}"
-    bad = "bad-figure" if now.state in ("stale", "not-counted") else ""
+    bad = "bad-figure" if parts.is_bad(now) else ""
     row: list[object] = [
         now.camera_id,
         now.run_id,
@@ -177,11 +195,10 @@ def _frames(now: CameraSummary) -> list[object]:
     row.append(number(latency))
     if account is None:
         return [*row, *[number("")] * 7]
-    row += [
-        number(account.first),
-        number(account.published),
-        number(account.counted),
-        number(account.missing),
-    ]
-    row += [number(account.dead_lettered), number(account.waiting)]
-    return [*row, Cell(account.difference, "bad-figure number" if now.difference_lasts else "number")]
+    return [*row, *_sum(account, number(account.first), now.difference_lasts)]
+
+
+def _sum(sums: Account | Forgotten, first: Cell, lasts: bool) -> list[object]:
+    waiting = sums.waiting if isinstance(sums, Account) else 0
+    told = (sums.published, sums.counted, sums.missing, sums.dead_lettered, waiting)
+    return [first, *map(number, told), Cell(sums.difference, "bad-figure number" if lasts else "number")]

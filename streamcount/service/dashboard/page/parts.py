@@ -18,12 +18,11 @@ from streamcount.detection.tflite import TfliteConfig
 from streamcount.errors import StreamcountError
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.views import CameraSummary
+from streamcount.types.colors import class_color
 
 HERE = Path(__file__).parent
 DARK_COOKIE = "streamcount_dark"
 REFRESH_S = 0.5
-# Okabe and Ito's colours, told apart with every kind of colour blindness (https://jfly.uni-koeln.de/color/).
-SAFE_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "14 4", "4 8")
 # Props of a button that is not the main one of its page; the style sheet's class "plain" colours it.
 PLAIN = "outline dense no-caps"
@@ -57,13 +56,25 @@ class Link(Cell):
 
 
 def class_styles(settings: Settings, camera_id: str, names: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """For each class its colour and its dash: the model's own colours where it has some for all of them."""
+    """For each class its colour and its dash, together unlike those of all others.
+
+    The colours are the models' own where they have some for all classes that do so.
+    """
     detector = settings.detector_for(camera_id)
-    colors = _model_colors(detector.model) if isinstance(detector, TfliteConfig) else {}
-    own = all(name in colors for name in names)
-    return {
-        name: (colors[name] if own else SAFE_COLORS[i % len(SAFE_COLORS)], i) for i, name in enumerate(names)
-    }
+    colors: dict[str, str] = {}
+    if isinstance(detector, TfliteConfig):
+        for model in filter(None, (detector.model, detector.second_stage)):
+            colors.update(_model_colors(model))
+    if all(name in colors for name in names):
+        own = {name: (colors[name], i) for i, name in enumerate(names)}
+        if told_apart(own):
+            return own
+    return {name: (class_color(i), i) for i, name in enumerate(names)}
+
+
+def told_apart(styles: Mapping[str, tuple[str, int]]) -> bool:
+    """Whether no two classes have both the same colour and the same dash."""
+    return len({(color.lower(), dash % len(DASHES)) for color, dash in styles.values()}) == len(styles)
 
 
 @cache
@@ -191,22 +202,35 @@ def sparkline_svg(values: Sequence[int]) -> str:
     )
 
 
+def is_bad(summary: CameraSummary) -> bool:
+    """Whether the camera's state is none to leave it in."""
+    return summary.state in ("stale", "not-counted", "unheard")
+
+
 def state_words(summary: CameraSummary) -> str:
     """The camera's state as one reads it."""
     if summary.state == "live":
         return "live"
     since = f" since {clock_of(summary.since)}" if summary.since else ""
-    return {"stale": "no frames", "not-counted": "frames come, not counted"}.get(
-        summary.state, "waiting"
-    ) + since
+    return {
+        "stale": "no frames",
+        "not-counted": "frames come, not counted",
+        "unheard": "never heard",
+    }.get(summary.state, "waiting") + since
+
+
+def total_words(summary: CameraSummary) -> str:
+    """How many cells; of a camera that never counted any, nobody knows."""
+    return str(summary.total) if summary.run_id else "–"
 
 
 def account_words(summary: CameraSummary) -> str:
     """The frames' sum in a few words."""
     account = summary.account
     if account is None:
-        return "no frame counted yet"
-    return f"{account.counted} of {account.published} frames counted, difference {account.difference}"
+        return "none counted since this page began" if summary.run_id else "no frame counted yet"
+    before = f", {summary.unaccounted_before} of runs before" if summary.unaccounted_before else ""
+    return f"{account.counted} of {account.published} frames counted, difference {account.difference}{before}"
 
 
 def clock(time_ns: int) -> str:

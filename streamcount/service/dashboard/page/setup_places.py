@@ -25,6 +25,7 @@ from streamcount.service.dashboard.setup import (
     removal_step,
     scale_step,
 )
+from streamcount.types.colors import class_color
 from streamcount.wire import decode_image
 
 PICTURE_WIDTH_PX = 1920
@@ -190,7 +191,7 @@ class PlacesPanel:
             return
         shapes = [
             Shape(
-                i, "polygon" if kind == "zones" else "line", points, parts.SAFE_COLORS[i % len(parts.SAFE_COLORS)],
+                i, "polygon" if kind == "zones" else "line", points, class_color(i),
                 name=name,
             )
             for i, (kind, name, points) in enumerate(places_px(self._draft.settings, camera_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 
@@ -13,8 +14,10 @@ from streamcount.errors import StreamcountError
 from streamcount.service.dashboard.alerting import rule_toml
 from streamcount.service.dashboard.api import Dashboard
 from streamcount.service.dashboard.page import parts
-from streamcount.service.dashboard.page.parts import SAFE_COLORS, number
+from streamcount.service.dashboard.page.charts import downloads
+from streamcount.service.dashboard.page.parts import number
 from streamcount.service.dashboard.trial import LONGEST_RULE, TOPIC, Told, Trial, sources, try_rule
+from streamcount.types.colors import class_color
 
 FIRST_RULE = '[alerts.crowded]\nkind = "limit"\nfigure = "cells"\nabove = 100\n'
 HINT = (
@@ -29,7 +32,7 @@ class TrialPanel:
 
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
-        offered = sources(dashboard.settings)
+        offered = sources(dashboard.settings, dashboard.database)
         with ui.element("section").classes("panel").props('aria-label="Try a rule"'):
             ui.html("<h2>Try a rule on what is past</h2>", sanitize=False)
             ui.label(HINT).classes("soft")
@@ -46,31 +49,35 @@ class TrialPanel:
             self._fault = ui.label().classes("fault").props("role=alert")
             self._summary = ui.html(sanitize=False).props("role=status")
             self._told = ui.html(sanitize=False).classes("scroll").props("tabindex=0")
+            self._links = ui.html(sanitize=False)
             self._chart_box = ui.element("div")
             self._told.set_visibility(False)
 
     async def _try(self) -> None:
         self._button.disable()
         self._fault.set_text("")
+        asked = {
+            "rule": str(self._rule.value or ""),
+            "source": TOPIC if self._source is None else str(self._source.value),
+            "camera": (self._camera.value or "").strip(),
+            "run": (self._run.value or "").strip(),
+        }
         try:
             trial = await asyncio.to_thread(
-                try_rule,
-                self._dashboard.settings,
-                self._rule.value or "",
-                TOPIC if self._source is None else str(self._source.value),
-                (self._camera.value or "").strip(),
-                (self._run.value or "").strip(),
+                try_rule, self._dashboard.settings, self._dashboard.database, *asked.values()
             )
         except StreamcountError as error:
             self._clear()
             self._fault.set_text(str(error))
         else:
             self._show(trial)
+            self._links.set_content(downloads("Trial", "/api/v1/alerts/trial", urlencode(asked)))
         finally:
             self._button.enable()
 
     def _clear(self) -> None:
         self._summary.set_content("")
+        self._links.set_content("")
         self._told.set_visibility(False)
         self._chart_box.clear()
 
@@ -116,7 +123,7 @@ def _chart(trial: Trial) -> dict[str, Any]:
             for one in trial.alerts
             if one.camera_id == camera
         ]
-        color = SAFE_COLORS[i % len(SAFE_COLORS)]
+        color = class_color(i)
         line: dict[str, Any] = {
             "name": camera,
             "type": "line",

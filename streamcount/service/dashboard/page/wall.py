@@ -42,7 +42,7 @@ class Tile:
             self._styles = parts.class_styles(self._dashboard.settings, now.camera_id, names)
             self._view._props["styles"] = {name: list(style) for name, style in self._styles.items()}
             self._view.update()
-        bad = now.state in ("stale", "not-counted")
+        bad = parts.is_bad(now)
         for element in (self._tile, self._state):
             element.classes(add="bad" if bad else "", remove="" if bad else "bad")
         self._state.set_text(parts.state_words(now))
@@ -52,9 +52,9 @@ class Tile:
 def words_html(now: CameraSummary, styles: dict[str, tuple[str, int]]) -> str:
     """What stands under a tile's picture: counts, the last minutes, badges, rate, latency, frames accounted for."""
     latency = "" if now.latency_ms is None else f" · counted after {now.latency_ms:.0f} ms"
-    wrong = ' class="bad-figure"' if now.difference_lasts else ""
+    wrong = ' class="bad-figure"' if now.difference_lasts or now.unaccounted_before else ""
     return (
-        f'<div class="figures"><div class="total">{now.total}</div>'
+        f'<div class="figures"><div class="total">{parts.total_words(now)}</div>'
         f'<div class="classes">{parts.classes_html(now.counts, styles)}</div>'
         f'<div class="spark-box">{parts.sparkline_svg(now.sparkline)}</div></div>'
         f'<div class="tile-foot"><div>{parts.chips_html(now)}</div><div>{now.rate_hz:.1f} frames/s{latency}</div>'

@@ -8,6 +8,7 @@ from typing import Any
 
 from streamcount.service.dashboard.page import parts
 from streamcount.service.dashboard.page.charts import HEADLINES, title
+from streamcount.service.dashboard.page.doubts import doubt_html
 from streamcount.service.dashboard.page.parts import number
 from streamcount.types import Figure, WindowClosed
 
@@ -20,7 +21,7 @@ def headlines_html(window: WindowClosed | None) -> str:
     if window is None:
         return '<p class="soft">No window has closed yet.</p>'
     words = _words(window.window, window.window_start_ns) + ("" if window.final else ", not over yet")
-    return _headlines(words, window.figures, 3)
+    return _headlines(words, doubt_html(window.complete, window.reasons), window.figures, 3)
 
 
 def last_over(rows: Sequence[Mapping[str, Any]], at_ns: int) -> list[Mapping[str, Any]]:
@@ -39,7 +40,8 @@ def past_headlines_html(rows: Sequence[Mapping[str, Any]]) -> str:
         return f'<p class="soft">{NONE_OVER}</p>'
     name = first["window_name"]
     figures = [_figure(one) for one in rows if one["window_name"] == name]
-    return _headlines(_words(name, first["window_start_ns"]), figures, 4)
+    doubt = doubt_html(bool(first["complete"]), str(first["reasons"]).split(","))
+    return _headlines(_words(name, first["window_start_ns"]), doubt, figures, 4)
 
 
 def window_rows(windows: Iterable[WindowClosed]) -> list[list[object]]:
@@ -76,8 +78,8 @@ def _words(name: str, start_ns: int) -> str:
     return f"window “{name}” from {parts.clock(start_ns)}"
 
 
-def _headlines(words: str, figures: Iterable[Figure], digits: int) -> str:
-    """digits: of the intervals."""
+def _headlines(words: str, doubt: str, figures: Iterable[Figure], digits: int) -> str:
+    """doubt: HTML behind the words. digits: of the intervals."""
     known = {one.name: one for one in figures if not one.zone and not one.class_name}
     rows: list[list[object]] = []
     for name in HEADLINES:
@@ -87,7 +89,7 @@ def _headlines(words: str, figures: Iterable[Figure], digits: int) -> str:
         else:
             rows.append([title(name), number(f"{figure.value:.3g}"), figure.unit, _interval(figure, digits)])
     table = parts.table_html("Figures", ("figure", "value", "unit", "interval"), rows, "")
-    return f'<p class="soft">{escape(words)}</p>{table}'
+    return f'<p><span class="soft">{escape(words)}</span>{doubt}</p>{table}'
 
 
 def _interval(figure: Figure, digits: int) -> str:
