@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcount.alerts import JumpRule, LimitRule, judged_figures
+from streamcount.cli._plots import moment, time_axis
 
 if TYPE_CHECKING:
     from streamcount.alerts import AlertSpan
@@ -27,17 +28,14 @@ def draw_trial(
     from streamcount.lineage.style import COLOURS, check_picture, save
 
     check_picture(path)
-    import matplotlib.dates
     from matplotlib.figure import Figure as Picture
 
     cameras = sorted({one.camera_id for one in windows})
     picture = Picture(figsize=(9, 1.2 + 2.6 * len(cameras)), layout="constrained")
     panels: Any = picture.subplots(len(cameras), sharex=True, squeeze=False)
-    # Its dates carry no types.
-    dates: Any = matplotlib.dates
     for axes, camera in zip(panels[:, 0], cameras, strict=True):
         judged = list(judged_figures(rule, windows, camera))
-        times = [_moment(closed.window_end_ns) for closed, _ in judged]
+        times = [moment(closed.window_end_ns) for closed, _ in judged]
         axes.plot(times, [figure.value for _, figure in judged], color=COLOURS[0], marker=".")
         low = [figure.value if figure.low is None else figure.low for _, figure in judged]
         high = [figure.value if figure.high is None else figure.high for _, figure in judged]
@@ -50,7 +48,7 @@ def draw_trial(
         mine = [one for one in told if one.raised.camera_id == camera]
         for number, one in enumerate(mine):
             label = "raised" if not number else None
-            start, end = _moment(one.raised.decided_at_ns), _moment(one.end_ns(last_ns))
+            start, end = moment(one.raised.decided_at_ns), moment(one.end_ns(last_ns))
             axes.axvspan(start, end, color=COLOURS[1], alpha=0.2, linewidth=0, label=label)
         unit = next((figure.unit for _, figure in judged if figure.unit), "")
         axes.set_ylabel(f"{rule.figure}, {unit}" if unit else rule.figure)
@@ -58,14 +56,6 @@ def draw_trial(
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
-        locator = dates.AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        time_axis(axes)
     panels[-1, 0].set_xlabel("time of acquisition, UTC")
     save(picture, path)
-
-
-def _moment(time_ns: int) -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time_ns / 1e9, UTC)

@@ -32,7 +32,8 @@ def check_config(
 ) -> None:
     """Validate the configuration and show every setting that applies.
 
-    Classes that rules, zones and lines name are held against those of the cameras' models, where these can be read.
+    Classes that rules, zones and lines name, and the figures of rules, are held against what the cameras' models can
+    tell, where these can be read.
 
     A mistake is told with the key's name and what to write instead. What the file sets is bright, and
     defaults dim. Begin with `streamcount check-config --example > streamcount.toml`.

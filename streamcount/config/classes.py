@@ -1,70 +1,100 @@
-"""Classes that rules, zones and lines name, against those of the models, which are read for it."""
+"""What rules, zones and lines name, against the cameras' models, which are read for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from streamcount.alerts import check_rules, require_known
 from streamcount.config.load import window_lengths
-from streamcount.config.settings import Settings
-from streamcount.detection import DetectorConfig
+from streamcount.config.settings import CameraConfig, Settings
+from streamcount.config.tellable import Means, check_tellable
+from streamcount.detection import Detector, DetectorConfig, LabelsDetector
+from streamcount.detection.bundle import DENSE_INSTANCES
+from streamcount.detection.tflite import TfliteDetector
 from streamcount.errors import StreamcountError
+from streamcount.sources import SimulatedConfig, VideoConfig
 
 
 def check_classes(settings: Settings) -> tuple[str, ...]:
-    """What could not be checked, in words: models that cannot be read here.
+    """What could not be checked, and what only some cameras can tell, in words.
 
     Raises ConfigurationError naming the key where a zone or line names a class that its camera's model has not, or a
-    rule one that no model has.
+    rule a class that no model has, or a figure that no camera can tell.
     """
-    models = _Models()
-    unread: list[str] = []
+    detectors = _Detectors()
+    words: list[str] = []
     classes: set[str] = set()
-    whole = True
-    for where, detector in _detectors(settings):
-        try:
-            names = models.class_names(detector)
-        except (StreamcountError, ImportError) as error:
-            unread.append(f"the classes of {where} were not checked: {error}")
-            whole = False
-            continue
-        classes.update(names)
+    means: dict[str, Means] = {}
+    for where, config in _configured(settings):
         camera = settings.cameras.get(where)
-        if camera is None:
+        try:
+            detector = detectors.built(config)
+        except (StreamcountError, ImportError) as error:
+            words.append(f"the classes of {where or 'detector'} were not checked: {error}")
+            detector = None
+        means[where] = _means(settings, where, detector)
+        if detector is None:
             continue
-        for kind, places in (("zones", camera.zones), ("lines", camera.lines)):
+        names = detector.model.class_names
+        classes.update(names)
+        for kind, places in (("zones", camera.zones), ("lines", camera.lines)) if camera else ():
             for name, place in places.items():
                 for one in place.classes:
                     require_known(f"cameras.{where}.{kind}.{name}.classes", one, names)
-    if whole:
+    if not words:
         check_rules(
             settings.alerts, window_lengths(settings), settings.place_names, classes, groups=settings.groups
         )
-    return tuple(unread)
+    groups = {name: group.cameras for name, group in settings.groups.items()}
+    return (*words, *check_tellable(settings.alerts, means, groups))
 
 
-def _detectors(settings: Settings) -> Iterator[tuple[str, DetectorConfig]]:
-    """Each camera's; the common one where a camera has it, or it was set for cameras that are not listed."""
+def _configured(settings: Settings) -> Iterator[tuple[str, DetectorConfig]]:
+    """Each camera's; under "" the common one, where a camera has it, or it was set for cameras not listed."""
     own = [camera for camera in settings.cameras.values() if camera.detector]
     if not settings.cameras or (
         "detector" in settings.model_fields_set and len(own) == len(settings.cameras)
     ):
-        yield "detector", settings.detector
+        yield "", settings.detector
     for name in settings.cameras:
         yield name, settings.detector_for(name)
 
 
-class _Models:
-    """Cameras that are set up alike share what was read."""
+def _means(settings: Settings, where: str, detector: Detector | None) -> Means:
+    camera = settings.cameras.get(where)
+    outlines = isinstance(detector, LabelsDetector) or (
+        isinstance(detector, TfliteDetector) and detector.bundle.task == DENSE_INSTANCES
+    )
+    return Means(
+        where or "cameras not listed",
+        None if detector is None else detector.model,
+        outlines,
+        "perhaps" if camera is None else _pixel_size(camera),
+        settings.windows_for(where).chamber is not None,
+        frozenset(camera.zones if camera else ()),
+        frozenset(camera.lines if camera else ()),
+    )
+
+
+def _pixel_size(camera: CameraConfig) -> Literal["known", "perhaps", "none"]:
+    source = camera.source
+    if camera.pixel_size_um or source.pixel_size_um or isinstance(source, SimulatedConfig):
+        return "known"
+    # Only TIFF files carry one.
+    return "none" if isinstance(source, VideoConfig) else "perhaps"
+
+
+class _Detectors:
+    """Cameras that are set up alike share what was built."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[DetectorConfig, tuple[str, ...]]] = []
+        self._known: list[tuple[DetectorConfig, Detector]] = []
 
-    def class_names(self, detector: DetectorConfig) -> tuple[str, ...]:
+    def built(self, config: DetectorConfig) -> Detector:
         """Raises StreamcountError where the model cannot be read."""
-        for known, names in self._known:
-            if known == detector:
-                return names
-        names = detector.build().model.class_names
-        self._known.append((detector, names))
-        return names
+        for known, detector in self._known:
+            if known == config:
+                return detector
+        self._known.append((config, config.build()))
+        return self._known[-1][1]

@@ -90,7 +90,7 @@ def _validated(raw: dict[str, Any], name: str) -> Settings:
 
 
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    key = ".".join(str(part) for part in loc) or "settings"
+    key = ".".join(_key(loc)) or "settings"
     if kind == "extra_forbidden":
         known = sorted(
             {
@@ -115,14 +115,28 @@ def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object)
 
 def _models_at(loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
     """The models that the keys of a place belong to, to know what could have been meant there."""
+    *_, (_, found) = _walked(loc)
+    return found
+
+
+def _key(loc: tuple[int | str, ...]) -> list[str]:
+    """A place as it is written in the file: without the names of kinds, which choose among models."""
+    return [part for part, _ in _walked(loc) if part]
+
+
+def _walked(loc: tuple[int | str, ...]) -> Iterator[tuple[str, list[type[BaseModel]]]]:
+    """Each part of a place, "" for the name of a kind, with the models that what follows belongs to."""
     found: list[type[BaseModel]] = [Settings]
+    yield "", found
     parts = iter(str(part) for part in loc)
     for part in parts:
-        if any(_is_dictionary(model, part) for model in found):
-            # What follows is a key of the user's, such as a camera's name.
-            next(parts, None)
+        named = any(_is_dictionary(model, part) for model in found)
+        kind = not any(part in model.model_fields for model in found)
         found = [model for one in found for model in _step(one, part)]
-    return found
+        yield "" if kind and found else part, found
+        if named and (name := next(parts, None)) is not None:
+            # A key of the user's, such as a camera's name.
+            yield name, found
 
 
 def _is_dictionary(model: type[BaseModel], part: str) -> bool:

@@ -151,6 +151,21 @@ def test_every_panel_has_figures(asked: tuple[Prometheus, Service], title: str, 
     assert until(figures, service), title
 
 
+def test_a_running_camera_s_frames_are_accounted_for(asked: tuple[Prometheus, Service]) -> None:
+    server, service = asked
+    (group,) = until(lambda: server.ask("rules")["groups"], service)
+    (rule,) = (one for one in group["rules"] if one["name"] == "StreamcountFramesUnaccounted")
+    told, _, forgiven = rule["query"].partition(" > ")
+
+    def figures() -> tuple[float, float] | None:
+        both = [server.values(f"sum by (camera) ({part})") for part in (told, forgiven)]
+        return (both[0][0], both[1][0]) if all(len(values) == 1 for values in both) else None
+
+    difference, most = until(figures, service)
+    assert most > 2
+    assert difference < most
+
+
 def test_every_rule_is_evaluated_and_a_dead_letter_is_told(asked: tuple[Prometheus, Service]) -> None:
     server, service = asked
     (group,) = until(lambda: server.ask("rules")["groups"], service)

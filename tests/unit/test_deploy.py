@@ -60,6 +60,19 @@ def test_prometheus_accepts_the_configuration_and_the_rules_fire_as_meant():
     assert "SUCCESS" in run(promtool, "test", "rules", str(DEPLOY / "rules.test.yml"))
 
 
+def test_each_rule_is_tested_when_it_must_be_silent_and_when_it_must_not():
+    rules = re.findall(r"- alert: (\w+)", (DEPLOY / "rules.yml").read_text("utf-8"))
+    asked = (DEPLOY / "rules.test.yml").read_text("utf-8").split("- eval_time: ")[1:]
+    fires = {rule: {"exp_alerts" in one for one in asked if f"alertname: {rule}\n" in one} for rule in rules}
+    assert set(rules) == {rule for rule, asked_for in fires.items() if asked_for == {True, False}}
+
+
+def test_the_operator_is_told_what_to_do_about_each_rule():
+    rules = re.findall(r"- alert: (\w+)", (DEPLOY / "rules.yml").read_text("utf-8"))
+    rows = re.findall(r"^\| `(Streamcount\w+)`", (ROOT / "docs" / "operating.md").read_text("utf-8"), re.M)
+    assert sorted(rows) == sorted(rules)
+
+
 @pytest.mark.parametrize("file", ["rules.yml", "grafana/streamcount.json"])
 def test_rules_and_dashboard_speak_of_metrics_that_exist(file: str):
     from prometheus_client import CollectorRegistry

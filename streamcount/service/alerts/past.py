@@ -20,6 +20,7 @@ CLIENT = "streamcount-alerts-past"
 # A month of one-minute windows of some six cameras; more would fill the memory.
 MOST_WINDOWS = 250_000
 _STORES = (".sqlite", ".sqlite3", ".db")
+_FILES = (*_STORES, ".jsonl")
 # Far cheaper to look for than to decode what is none.
 _MARK = b"WindowClosed"
 
@@ -50,7 +51,7 @@ def past_windows(settings: Settings, run: str, camera: str | None = None) -> tup
 
     run: a file of JSON lines (of `streamcount count --output`, of a sink, or events as they are), a folder of such
     files, a SQLite store, or the run_id of a run on the topic `windows`. camera: only this one. Raises SourceError
-    where there is no such window, SinkError and BrokerError where the store or Kafka cannot be read.
+    where there is no such file or window, SinkError and BrokerError where the store or Kafka cannot be read.
     """
     path, camera = Path(run), camera or ""
     if path.is_dir():
@@ -59,6 +60,11 @@ def past_windows(settings: Settings, run: str, camera: str | None = None) -> tup
         return stored_windows(SqliteConfig(path=path), "", camera)
     if path.is_file():
         return _final(_in_lines(path), camera, path)
+    # A run's name has no slash.
+    if path.name != run or path.suffix in _FILES:
+        raise SourceError(
+            f"{run}: there is no such file or folder; name JSON lines, a SQLite store, or the run_id of a run"
+        )
     return topic_windows(settings, run, camera)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +12,10 @@ from streamcount.sinks.store import schema
 from streamcount.sinks.store.postgres import PostgresConfig, connect
 from streamcount.sinks.store.schema import Value
 from streamcount.sinks.store.sqlite import SqliteConfig
+from streamcount.wire.cloudevents import decode_event
+
+# What only some kinds of events tell.
+DETAILS = ("zone", "line", "direction", "dwell_s", "reason", "flags")
 
 
 @dataclass(frozen=True)
@@ -151,13 +155,38 @@ def figures(store: Store, wanted: Wanted) -> Answer:
 
 def events(store: Store, wanted: Wanted) -> Answer:
     """Events but counts and windows, each as it was told last, by time."""
+    told = _events(store, wanted)
+    return Answer(told.columns[:-1], tuple(row[:-1] for row in told.rows))
+
+
+def detailed_events(store: Store, wanted: Wanted) -> Answer:
+    """The same, each with its DETAILS; None for those that its kind does not tell."""
+    told = _events(store, wanted)
+    return Answer((*told.columns[:-1], *DETAILS), tuple((*row[:-1], *_details(row[-1])) for row in told.rows))
+
+
+def _events(store: Store, wanted: Wanted) -> Answer:
     where, values = wanted.where("happened_at_ns", "class_name")
     return store.ask(
-        "SELECT camera, run, sequence, happened_at_ns, kind, certainty, track_id, class_name FROM current_events "
+        "SELECT camera, run, sequence, happened_at_ns, kind, certainty, track_id, class_name, json "
+        "FROM current_events "
         f"WHERE kind NOT IN ('CountsUpdated', 'WindowClosed') AND {where} "
         f"ORDER BY happened_at_ns, event_id{_limit(wanted)}",
         values,
     )
+
+
+def _details(text: str) -> Iterator[Value]:
+    event = decode_event(text.encode())
+    for name in DETAILS:
+        if name == "flags":
+            flags = getattr(event, name, None)
+            yield None if flags is None else ",".join(flags)
+        elif name == "dwell_s":
+            dwell_ns = getattr(event, "dwell_ns", None)
+            yield None if dwell_ns is None else dwell_ns / 1e9
+        else:
+            yield getattr(event, name, None) or None
 
 
 def alerts(store: Store, wanted: Wanted) -> Answer:
@@ -187,6 +216,31 @@ def extent(store: Store, camera: str) -> tuple[int, int] | None:
     return None if first_ns is None else (int(first_ns), int(last_ns))
 
 
+def counted_ends(store: Store, camera: str, run: str) -> list[tuple[int, int]]:
+    """(sequence, time in ns) of the first and the last frame of a run that was counted; empty where there is none."""
+    query = "SELECT sequence, happened_at_ns FROM counts WHERE camera = ? AND run = ? AND class_name = '' "
+    asked = [
+        store.ask(f"{query} ORDER BY sequence {order} LIMIT 1", (camera, run)).rows
+        for order in ("ASC", "DESC")
+    ]
+    return [(int(row[0]), int(row[1])) for rows in asked for row in rows]
+
+
+def require_camera(store: Store, camera: str) -> None:
+    """Raises SinkError naming the known cameras and groups where nothing was told of this one."""
+    if store.ask("SELECT 1 FROM events WHERE camera = ? LIMIT 1", (camera,)).rows:
+        return
+    known = ", ".join(row[0] for row in store.ask("SELECT DISTINCT camera FROM events ORDER BY 1").rows)
+    raise SinkError(f"the store has no camera {camera}; it has: {known or 'none'}")
+
+
+def last_run(store: Store, camera: str) -> str:
+    """The run of a camera of which something was told last. Raises SinkError where there is no such camera."""
+    require_camera(store, camera)
+    newest = "SELECT run FROM events WHERE camera = ? ORDER BY happened_at_ns DESC, run LIMIT 1"
+    return str(store.ask(newest, (camera,)).rows[0][0])
+
+
 def family_events(store: Store, camera: str, track_id: int, run: str) -> Answer:
     """Events of the cell, its ancestors and descendants, each as it was told last, as JSON.
 
@@ -206,16 +260,7 @@ def lineage(store: Store, camera: str, track_id: int, run: str | None = None) ->
 
     Raises SinkError where the store knows no such run or cell.
     """
-    if run is None:
-        found = store.ask(
-            "SELECT run FROM events WHERE camera = ? ORDER BY happened_at_ns DESC, run LIMIT 1", (camera,)
-        ).rows
-        if not found:
-            known = ", ".join(
-                row[0] for row in store.ask("SELECT DISTINCT camera FROM events ORDER BY 1").rows
-            )
-            raise SinkError(f"the store has no camera {camera}; it has: {known or 'none'}")
-        run = str(found[0][0])
+    run = run or last_run(store, camera)
     told = store.ask(
         "SELECT track_id, parent_id, generation, birth_sequence, first_event_ns, fate, fate_sequence "
         "FROM cells WHERE camera = ? AND run = ? ORDER BY generation, track_id",

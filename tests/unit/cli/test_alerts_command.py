@@ -171,6 +171,12 @@ def test_a_run_without_windows_and_a_file_of_something_else_are_told(streamcount
     assert (code, "line 1" in err) == (5, True)
 
 
+@pytest.mark.parametrize("name", ["folder/run.jsonl", "/nowhere/run-1", "store.sqlite"])
+def test_a_file_that_is_not_there_is_no_run(streamcount, config, name):
+    code, _, err = streamcount("alerts", "test", "crowded", "--replay", name, "--config", config)
+    assert (code, "there is no such file" in err) == (5, True)
+
+
 @pytest.mark.parametrize("rule", ["crowded", "jump"])
 def test_the_picture(streamcount, config, tmp_path, rule):
     pytest.importorskip("matplotlib")

@@ -144,3 +144,25 @@ def test_the_file_in_the_working_folder_is_read_and_a_named_one_must_exist(tmp_p
     with pytest.raises(ConfigurationError, match=re.escape("absent.toml")) as raised:
         load_settings("absent.toml", environment={})
     assert raised.value.exit_code == ExitCode.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[alerts.latency]\nkind = "latency"\ninhibited_by = []',
+            "unknown key 'alerts.latency.inhibited_by'",
+        ),
+        (
+            '[cameras.tiff.source]\nkind = "tiff"\npath = "x"\nrate_hz = -1',
+            "'cameras.tiff.source.rate_hz' = -1",
+        ),
+        (
+            '[sinks.labels]\nkind = "alertmanager"\nurl = "http://a"\nlabels = {a = 1}',
+            "'sinks.labels.labels.a'",
+        ),
+    ],
+)
+def test_a_key_is_told_as_it_stands_in_the_file(text, words):
+    with pytest.raises(ConfigurationError, match=words):
+        parse_settings(text, environment={})

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from streamcount.cli import app
 from streamcount.config import parse_settings
 from streamcount.errors import ConfigurationError, SinkError
 from streamcount.sinks.base import secret_of
@@ -71,6 +69,21 @@ def test_counts_by_class_and_time(store):
         ("dead", 1, 1),
     ]
     assert questions.counts(store, Wanted(from_ns=START_NS + 2 * SECOND_NS), SECOND_NS).rows == ()
+
+
+def test_events_have_what_only_their_kind_tells(store):
+    answer = questions.detailed_events(store, Wanted(equal={"kind": "ZoneLeft"}))
+    assert rows(answer, *questions.DETAILS) == [("left", None, None, 5.0, None, None)]
+    answer = questions.detailed_events(store, Wanted(equal={"kind": "QualityChanged"}))
+    assert rows(answer, "flags", "reason") == [("blurred", None)]
+
+
+def test_the_ends_of_a_run_and_its_cameras_are_known(store):
+    assert questions.counted_ends(store, "scope-1", "run-1") == [(1, START_NS + SECOND_NS)] * 2
+    assert questions.counted_ends(store, "scope-1", "other") == []
+    assert questions.last_run(store, "scope-1") == "run-1"
+    with pytest.raises(SinkError, match="no camera none; it has: scope-1, scope-2"):
+        questions.require_camera(store, "none")
 
 
 def test_a_window_is_told_as_it_was_told_last(store):
@@ -294,35 +307,3 @@ def test_secrets_stand_in_variables_only(monkeypatch):
             parse_settings(f'[sinks.a]\nkind = "postgres"\nurl = "{url}"', environment={})
         assert "hidden" not in str(told.value)
         assert "password_env" in str(told.value)
-
-
-def run(*arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["query", *arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
-
-
-def test_the_command_answers_as_table_csv_and_plot(tmp_path):
-    path = tmp_path / "store.sqlite"
-    sink = SqliteSink(path)
-    sink.open()
-    sink.write([*series(120), *every_kind()[2:]])
-    sink.close()
-    base = ("--store", str(path))
-    assert "crowded" in run("alerts", *base)[1]
-    _, text = run("counts", *base, "--csv", "--class", "cell", "--camera", "scope-1")
-    lines = text.splitlines()
-    assert lines[0] == "camera,class_name,start_ns,mean,low,high,frames"
-    assert [line.rpartition(",")[2] for line in lines[1:]] == ["60", "60"]
-    for question in ("counts", "figures"):
-        plot = tmp_path / f"{question}.svg"
-        assert run(question, *base, "--plot", str(plot))[0] == 0
-        assert "<svg" in plot.read_text()
-    assert run("counts", *base, "--from", "yesterday")[0] == 2
-    assert run("counts", *base, "--every", "soon")[0] == 2
-    assert run("lineage", *base)[0] == 2
-    with pytest.raises(SinkError, match="nothing to draw"):
-        run("counts", *base, "--camera", "none", "--plot", str(tmp_path / "no.svg"))
-    with pytest.raises(SinkError, match="streamcount sink"):
-        run("counts", "--store", str(tmp_path / "absent"))
