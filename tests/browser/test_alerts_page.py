@@ -192,6 +192,8 @@ def test_a_rule_is_tried_on_what_kafka_holds_and_a_wrong_one_told_why(
     assert "cells is 52, above 50" in table.inner_text()
     page.locator("canvas").first.wait_for()
     assert not page.locator(".fault", has_text="did you mean").count()
+    file = page.request.get(watched.url + page.get_by_label("Trial as CSV").get_attribute("href"))
+    assert len(file.text().splitlines()) == WINDOWS + 1
     keep(page, screenshots, "trial")
     assert not page.faults
 
