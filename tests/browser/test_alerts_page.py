@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from streamcount.service.broker import Broker
+from streamcount.sinks.store import SqliteConfig
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import decode_event, encode_event
 from tests.browser.conftest import Running, service_text, wait_until
@@ -171,6 +172,37 @@ def test_an_alert_whose_frame_is_gone_says_so(page: Any, watched: Running, scree
     assert not page.faults
 
 
+def test_an_alert_of_long_ago_is_the_stores_with_its_figures(
+    page: Any, watched: Running, tmp_path: Path, screenshots: Path | None
+) -> None:
+    long_ago_ns = time.time_ns() - 30 * 86_400 * S
+    at = {"camera_id": "scope-1", "run_id": "last-month", "sequence": 7}
+    times = {"happened_at_ns": long_ago_ns, "decided_at_ns": long_ago_ns}
+    raised = AlertRaised(**at, **times, rule="crowded", reason="cells is 77", figure="cells", value=77.0)
+    cleared = AlertCleared(**at, **times, rule="crowded", raised_at_ns=long_ago_ns, reason="it was diluted")
+    closed = WindowClosed(
+        **at, **times, window="minute", window_start_ns=long_ago_ns - 60 * S, window_end_ns=long_ago_ns, final=True,
+        complete=True, frames=60, figures=(Figure(name="cells", value=77.0, low=75.0, high=79.0),),
+    )  # fmt: skip
+    store = SqliteConfig(path=tmp_path / "store.sqlite")
+    sink = store.build()
+    sink.open()
+    sink.write([raised, closed, cleared])
+    sink.close()
+    url = watched.start_page("--store", str(store.path))
+    page.goto(f"{url}/alerts")
+    page.get_by_text("this page's store").wait_for()
+    row = page.locator('table[aria-label="Past alerts"] tr', has_text="it was diluted")
+    row.wait_for()
+    row.locator("a").click()
+    figures = page.locator('table[aria-label="Figures"]')
+    figures.wait_for()
+    assert "75 – 79" in figures.inner_text()
+    page.get_by_text("There is no picture: frame 7 of run last-month is no longer in Kafka").wait_for()
+    keep(page, screenshots, "alert-stored")
+    assert not page.faults
+
+
 def test_a_rule_is_tried_on_what_kafka_holds_and_a_wrong_one_told_why(
     page: Any, watched: Running, told: AlertRaised, screenshots: Path | None
 ) -> None:
@@ -192,6 +224,8 @@ def test_a_rule_is_tried_on_what_kafka_holds_and_a_wrong_one_told_why(
     assert "cells is 52, above 50" in table.inner_text()
     page.locator("canvas").first.wait_for()
     assert not page.locator(".fault", has_text="did you mean").count()
+    file = page.request.get(watched.url + page.get_by_label("Trial as CSV").get_attribute("href"))
+    assert len(file.text().splitlines()) == WINDOWS + 1
     keep(page, screenshots, "trial")
     assert not page.faults
 

@@ -226,6 +226,7 @@ def test_a_group_has_a_tile_and_a_page_with_its_cameras_figures_and_alerts(
     wait_until(lambda: cameras.count() == 3, running.service.logs)
     assert cameras.nth(1).inner_text().split() == ["scope-1", "yes"]
     assert cameras.nth(2).inner_text().split() == ["scope-2", "missing"]
+    page.locator(".chip", has_text="incomplete: members missing").wait_for()
     assert "92 – 97" in page.locator('table[aria-label="Windows"]').inner_text()
     page.wait_for_timeout(1500)
     keep(page, screenshots, "group")

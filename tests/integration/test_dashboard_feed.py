@@ -13,11 +13,16 @@ from kafka import KafkaAdminClient, KafkaProducer
 from streamcount.config import Settings, parse_settings
 from streamcount.service.broker import Broker
 from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.history import History
+from streamcount.service.dashboard.last_words import LastWords
 from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.views import CameraSummary, rfc3339, summary
 from streamcount.service.topics import make_topics, topic_specs
+from streamcount.sinks.store import SqliteConfig
 from streamcount.types import CountsUpdated, FrameMetadata
 from streamcount.wire import encode_event
 from streamcount.wire.cloudevents import frame_headers
+from tests.sunk import counts
 
 pytestmark = pytest.mark.broker
 
@@ -39,10 +44,10 @@ def counted(sequence: int) -> CountsUpdated:
     return CountsUpdated(camera_id="scope-1", run_id="a", sequence=sequence, **times, **numbers)
 
 
-def made(broker: Broker, prefix: str) -> Settings:
+def made(broker: Broker, prefix: str, more: str = "") -> Settings:
     settings = parse_settings(
         f'kafka.bootstrap_servers = "{broker.bootstrap_servers}"\n'
-        f'worker.app_id = "{prefix}"\ntopics.prefix = "{prefix}"\ntopics.partitions = 2',
+        f'worker.app_id = "{prefix}"\ntopics.prefix = "{prefix}"\ntopics.partitions = 2\n{more}',
         environment={},
     )
     make_topics(topic_specs(settings), replication_factor=1, bootstrap_servers=broker.bootstrap_servers)
@@ -83,6 +88,38 @@ def test_it_looks_back_on_words_and_shows_only_the_newest_picture(broker: Broker
     admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
     assert not [group for group in admin.list_groups() if "dashboard" in str(group)]
     admin.close()
+
+
+def test_a_configured_camera_that_died_long_ago_is_shown_as_it_was_last_counted(
+    broker: Broker, tmp_path: Path
+) -> None:
+    names = ("scope-1", "stored", "never")
+    text = "".join(f'[cameras.{name}.source]\nkind = "simulated"\n' for name in names)
+    settings = made(broker, "feed-last-words", text)
+    hours_ago_ms = int((time.time() - 2 * 3600) * 1000)
+    with KafkaProducer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        for sequence in range(3):
+            value, topic = encode_event(counted(sequence)), settings.topics.name("counts")
+            producer.send(topic, value, b"scope-1", timestamp_ms=hours_ago_ms + sequence).get(20)
+    kept = SqliteConfig(path=tmp_path / "store.sqlite")
+    sink = kept.build()
+    sink.open()
+    sink.write([counts(5, 7, "stored")])
+    sink.close()
+    model = LiveModel()
+    with Feed(settings, model) as feed, LastWords(settings, feed, model, History(model, kept)):
+        wait_until(lambda: model.unheard() == ["never"])
+
+        def told(name: str) -> CameraSummary | None:
+            return model.look(name, lambda camera: summary(camera, time.monotonic(), time.time_ns()))
+
+        died, stored = told("scope-1"), told("stored")
+        assert died is not None
+        assert (died.state, died.sequence, died.total) == ("stale", 2, 4)
+        assert died.since == rfc3339((hours_ago_ms + 2) * 10**6)
+        assert stored is not None
+        assert (stored.state, stored.run_id, stored.sequence, stored.total) == ("stale", "run-1", 5, 8)
+        wait_until(lambda: told("never").state == "unheard")  # type: ignore[union-attr]
 
 
 def test_a_broker_that_goes_is_told_and_followed_again(tmp_path: Path) -> None:

@@ -148,12 +148,12 @@ def picture_of(dashboard: Dashboard, known: Known, width_px: int) -> bytes:
 
 
 def cells_of_alert(dashboard: Dashboard, known: Known) -> Cells | None:
-    """The cells of the frame at which the alert was raised; None for a group's alert.
+    """The cells of the frame at which the alert was raised; None for an alert of no one frame.
 
     Raises BrokerError where Kafka fails.
     """
     raised = known.raised
-    if raised.run_id == GROUP_RUN:
+    if raised.run_id in (GROUP_RUN, UNHEARD_RUN):
         return None
     key = (raised.run_id, raised.sequence)
     held = dashboard.model.look(

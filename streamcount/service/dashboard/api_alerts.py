@@ -103,7 +103,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
         except BrokerError as error:
             raise HTTPException(503, str(error)) from error
         if found is None:
-            raise HTTPException(404, "the alert is of a group of cameras, and so of no one frame")
+            raise HTTPException(404, "the alert is of no one frame")
         return JsonBytes(found)
 
     @router.post(
@@ -142,7 +142,7 @@ def add_alerts(router: APIRouter, dashboard: Dashboard) -> None:
             )
 
     @router.get(
-        "/alerts/trial",
+        "/alerts/trial/figures",
         summary="The same as a table: the figure that the rule watches in each window, and where it is raised",
         responses={**FORMS, 409: {"model": Problem, "description": "the rule is not right"}},
     )
@@ -164,7 +164,7 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
     ("/alerts/cells", "get", "200"): Cells,
     ("/alerts/acknowledgements", "post", "201"): dict[str, Any],
     ("/alerts/trial", "post", "200"): Trial,
-    ("/alerts/trial", "get", "200"): Table,
+    ("/alerts/trial/figures", "get", "200"): Table,
 }
 BODIES: dict[str, Any] = {"/alerts/acknowledgements": Acknowledgement, "/alerts/trial": RuleTried}
 

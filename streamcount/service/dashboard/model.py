@@ -124,7 +124,8 @@ class LiveModel:
         """Cameras that are configured: they are shown though nothing was heard of them. now_s: as of `take`."""
         with self._lock:
             for camera_id in camera_ids:
-                self._camera(camera_id).expected_s = now_s
+                known = self._cameras.get(camera_id) or self._added(CameraLive(camera_id))
+                known.expected_s = now_s
 
     def unheard(self) -> list[str]:
         """Cameras that are expected, and of whose frames nothing is known."""
@@ -165,10 +166,11 @@ class LiveModel:
                 self.unreadable += 1
 
     def _camera(self, camera_id: str) -> CameraLive:
-        camera = self._cameras.get(camera_id)
-        if camera is None:
-            camera = self._cameras[camera_id] = _made(camera_id, self._cameras)
-            self._watch.cameras[camera_id] = camera.view
+        return self._cameras.get(camera_id) or self._added(_made(camera_id, self._cameras))
+
+    def _added(self, camera: CameraLive) -> CameraLive:
+        self._cameras[camera.camera_id] = camera
+        self._watch.cameras[camera.camera_id] = camera.view
         return camera
 
     def _group(self, name: str) -> CameraLive:

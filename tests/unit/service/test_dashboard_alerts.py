@@ -235,7 +235,7 @@ def test_a_trial_is_given_as_a_table_with_all_windows_and_where_it_is_raised(tmp
     settings = store_of(tmp_path, [window(i, value) for i, value in enumerate([5.0, 9.0, 9.0, 5.0])])
     asked = {"rule": 'kind = "limit"\nfigure = "cells"\nabove = 8', "source": "store:lab"}
     with client_of(LiveModel(), settings) as client:
-        told = client.get("/api/v1/alerts/trial", params=asked).json()
+        told = client.get("/api/v1/alerts/trial/figures", params=asked).json()
         at = told["columns"].index
         assert [(row[at("value")], row[at("raised")]) for row in told["rows"]] == [
             (5, 0),
@@ -243,13 +243,13 @@ def test_a_trial_is_given_as_a_table_with_all_windows_and_where_it_is_raised(tmp
             (9, 1),
             (5, 0),
         ]
-        csv = client.get("/api/v1/alerts/trial", params={**asked, "format": "csv"})
+        csv = client.get("/api/v1/alerts/trial/figures", params={**asked, "format": "csv"})
         assert csv.headers["content-disposition"] == 'attachment; filename="trial.csv"'
         assert len(csv.text.splitlines()) == 5
         pytest.importorskip("pyarrow", reason="needs the extra parquet")
-        parquet = client.get("/api/v1/alerts/trial", params={**asked, "format": "parquet"})
+        parquet = client.get("/api/v1/alerts/trial/figures", params={**asked, "format": "parquet"})
         assert parquet.content[:4] == b"PAR1"
-        wrong = client.get("/api/v1/alerts/trial", params={**asked, "rule": "kind = "})
+        wrong = client.get("/api/v1/alerts/trial/figures", params={**asked, "rule": "kind = "})
         assert wrong.status_code == 409
 
 

@@ -71,7 +71,7 @@ class TrialPanel:
             self._fault.set_text(str(error))
         else:
             self._show(trial)
-            self._links.set_content(downloads("Trial", "/api/v1/alerts/trial", urlencode(asked)))
+            self._links.set_content(downloads("Trial", "/api/v1/alerts/trial/figures", urlencode(asked)))
         finally:
             self._button.enable()
 
