@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from streamcount.types import AnyEvent
 from streamcount.wire import decode_event, encode_event
 from tests.contract.test_sinks import Receiver
 from tests.integration.service import Service, kill_group
+from tests.smalldisk import small_disk
 from tests.sunk import counts, every_kind, series
 
 pytestmark = pytest.mark.broker
@@ -100,6 +103,105 @@ url = "http://127.0.0.1:{port}/"
         receiver.shutdown()
         receiver.server_close()
     assert sorted(in_sqlite(path)) == sorted(wanted)
+
+
+def told_of(running: Service) -> dict[str, str]:
+    """By sink what /readyz says is wrong with it, "" for nothing."""
+    until(running, lambda: "metrics at " in running.logs())
+    url = running.logs().partition("metrics at ")[2].split()[0].replace("/metrics", "/readyz")
+    try:
+        answer = urllib.request.urlopen(url, timeout=5).read()
+    except urllib.error.HTTPError as error:
+        answer = error.read()
+    return json.loads(answer)
+
+
+STORE_AND_WEBHOOK = """
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+[sinks.lab]
+kind = "webhook"
+url = "http://127.0.0.1:{port}/"
+batch_events = 20
+timeout_s = 2
+"""
+
+
+def test_one_that_is_slow_holds_up_only_itself_and_is_told_nothing_twice(broker, tmp_path):
+    receiver, path = Receiver(), tmp_path / "store.sqlite"
+    receiver.answers_after_s = 0.5
+    events: list[AnyEvent] = series(400)
+    wanted = {event.message_id for event in events}
+    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+    with service(broker, tmp_path, "sinks-slow", text) as running:
+        running.start("sink", "--port", "0")
+        publish(running, events)
+        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+        assert len(receiver.kept) < len(wanted)
+        until(running, lambda: set(receiver.kept) == wanted)
+        assert told_of(running)["lab"] == ""
+    posted = [message for _, messages in receiver.posts for message in messages]
+    assert len(posted) == len(set(posted)) == len(wanted)
+    receiver.shutdown()
+    receiver.server_close()
+
+
+def test_one_whose_answers_come_too_late_waits_and_catches_up(broker, tmp_path):
+    receiver, path = Receiver(), tmp_path / "store.sqlite"
+    receiver.answers_after_s = 5.0
+    events: list[AnyEvent] = series(200)
+    wanted = {event.message_id for event in events}
+    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+    with service(broker, tmp_path, "sinks-late", text) as running:
+        running.start("sink", "--port", "0")
+        publish(running, events)
+        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+        until(running, lambda: len(receiver.posts) >= 2)
+        told = told_of(running)
+        assert (told["store"], "timed out" in told["lab"]) == ("", True)
+        receiver.answers_after_s = 0.0
+        until(running, lambda: set(receiver.kept) == wanted)
+    # The same batch has the same key, so that a receiver which keeps no events can tell it too.
+    assert len({key for key, _ in receiver.posts}) == len({messages for _, messages in receiver.posts})
+    receiver.shutdown()
+    receiver.server_close()
+
+
+def test_one_whose_disk_is_full_holds_up_only_itself_and_catches_up(broker, tmp_path):
+    receiver, lines = Receiver(), tmp_path / "lines"
+    events: list[AnyEvent] = series(600)
+    wanted = sorted(event.message_id for event in events)
+    with small_disk(tmp_path / "disk", 2 * 2**20) as disk:
+        path, other = disk.folder / "store.sqlite", disk.folder / "jsonl"
+        text = (
+            STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+            + f"""
+[sinks.full]
+kind = "jsonl"
+folder = "{other}"
+[sinks.lines]
+kind = "jsonl"
+folder = "{lines}"
+"""
+        )
+        with service(broker, tmp_path, "sinks-full", text) as running:
+            running.start("sink", "--port", "0")
+            publish(running, events[:100])
+            until(running, lambda: len(in_sqlite(path)) == len(in_jsonl(other)) == 100)
+            disk.fill()
+            publish(running, events[100:])
+            until(running, lambda: sorted(receiver.kept) == wanted and len(in_jsonl(lines)) == len(wanted))
+            until(running, lambda: "" not in {told_of(running)[one] for one in ("store", "full")})
+            assert {told_of(running)[one] for one in ("lab", "lines")} == {""}
+            assert len(in_sqlite(path)) < len(wanted)
+            disk.free()
+            until(running, lambda: len(in_sqlite(path)) == len(in_jsonl(other)) == len(wanted))
+            assert sorted(in_sqlite(path)) == sorted(in_jsonl(other)) == sorted(in_jsonl(lines)) == wanted
+            posted = [message for _, messages in receiver.posts for message in messages]
+            assert sorted(posted) == wanted
+    receiver.shutdown()
+    receiver.server_close()
 
 
 def test_killed_again_and_again_the_stores_hold_what_the_topics_hold_each_once(broker, tmp_path):
