@@ -25,6 +25,16 @@ from tests.sunk import counts, every_kind, series
 
 pytestmark = pytest.mark.broker
 PATIENCE_S = 60.0
+STORE_AND_WEBHOOK = """
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+[sinks.lab]
+kind = "webhook"
+url = "http://127.0.0.1:{port}/"
+batch_events = 20
+timeout_s = 2
+"""
 
 
 @contextlib.contextmanager
@@ -81,14 +91,7 @@ def test_one_that_is_down_holds_up_only_itself_and_catches_up(broker, tmp_path):
     receiver.shutdown()
     receiver.server_close()
     path = tmp_path / "store.sqlite"
-    text = f"""
-[sinks.store]
-kind = "sqlite"
-path = "{path}"
-[sinks.lab]
-kind = "webhook"
-url = "http://127.0.0.1:{port}/"
-"""
+    text = STORE_AND_WEBHOOK.format(path=path, port=port)
     events = every_kind()
     wanted = {event.message_id for event in events}
     with service(broker, tmp_path, "sinks-down", text) as running:
@@ -116,56 +119,43 @@ def told_of(running: Service) -> dict[str, str]:
     return json.loads(answer)
 
 
-STORE_AND_WEBHOOK = """
-[sinks.store]
-kind = "sqlite"
-path = "{path}"
-[sinks.lab]
-kind = "webhook"
-url = "http://127.0.0.1:{port}/"
-batch_events = 20
-timeout_s = 2
-"""
+@contextlib.contextmanager
+def beside_a_webhook(
+    broker: Broker, folder: Path, events: list[AnyEvent], answers_after_s: float
+) -> Iterator[tuple[Service, Receiver, set[str]]]:
+    """Sinks that are given the events, at the time when the store has them all; and the messages' ids."""
+    receiver, path = Receiver(), folder / "store.sqlite"
+    receiver.answers_after_s = answers_after_s
+    wanted = {event.message_id for event in events}
+    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+    with service(broker, folder, f"sinks-{answers_after_s:g}".replace(".", "-"), text) as running:
+        running.start("sink", "--port", "0")
+        publish(running, events)
+        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+        yield running, receiver, wanted
+    receiver.shutdown()
+    receiver.server_close()
 
 
 def test_one_that_is_slow_holds_up_only_itself_and_is_told_nothing_twice(broker, tmp_path):
-    receiver, path = Receiver(), tmp_path / "store.sqlite"
-    receiver.answers_after_s = 0.5
-    events: list[AnyEvent] = series(400)
-    wanted = {event.message_id for event in events}
-    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
-    with service(broker, tmp_path, "sinks-slow", text) as running:
-        running.start("sink", "--port", "0")
-        publish(running, events)
-        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+    with beside_a_webhook(broker, tmp_path, series(400), 0.5) as (running, receiver, wanted):
         assert len(receiver.kept) < len(wanted)
         until(running, lambda: set(receiver.kept) == wanted)
         assert told_of(running)["lab"] == ""
-    posted = [message for _, messages in receiver.posts for message in messages]
-    assert len(posted) == len(set(posted)) == len(wanted)
-    receiver.shutdown()
-    receiver.server_close()
+        posted = [message for _, messages in receiver.posts for message in messages]
+        assert len(posted) == len(set(posted)) == len(wanted)
 
 
 def test_one_whose_answers_come_too_late_waits_and_catches_up(broker, tmp_path):
-    receiver, path = Receiver(), tmp_path / "store.sqlite"
-    receiver.answers_after_s = 5.0
-    events: list[AnyEvent] = series(200)
-    wanted = {event.message_id for event in events}
-    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
-    with service(broker, tmp_path, "sinks-late", text) as running:
-        running.start("sink", "--port", "0")
-        publish(running, events)
-        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+    with beside_a_webhook(broker, tmp_path, series(200), 5.0) as (running, receiver, wanted):
         until(running, lambda: len(receiver.posts) >= 2)
-        told = told_of(running)
-        assert (told["store"], "timed out" in told["lab"]) == ("", True)
+        until(running, lambda: "timed out" in told_of(running)["lab"])
+        assert told_of(running)["store"] == ""
         receiver.answers_after_s = 0.0
         until(running, lambda: set(receiver.kept) == wanted)
-    # The same batch has the same key, so that a receiver which keeps no events can tell it too.
-    assert len({key for key, _ in receiver.posts}) == len({messages for _, messages in receiver.posts})
-    receiver.shutdown()
-    receiver.server_close()
+        # The same batch has the same key, so that a receiver which keeps no events can tell it too.
+        keys, batches = zip(*receiver.posts, strict=True)
+        assert len(set(keys)) == len(set(batches))
 
 
 def test_one_whose_disk_is_full_holds_up_only_itself_and_catches_up(broker, tmp_path):
