@@ -20,7 +20,7 @@ def running_server() -> Iterator[Postgres]:
     """A started server, for a fixture to yield from. Skips the test where there is none to start."""
     pytest.importorskip("psycopg")
     if programs() is None:
-        pytest.skip("there is no PostgreSQL on this machine")
+        pytest.skip("there is no PostgreSQL on this machine; Debian's package is postgresql")
     server = Postgres()
     server.start()
     yield server

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamcount.sinks.store.sqlite import SqliteSink
 from streamcount.types import (
     AlertAcknowledged,
     AlertCleared,
@@ -105,3 +109,12 @@ def every_kind() -> list[AnyEvent]:
         QualityChanged(**at(41), flags=("blurred",), previous=()),
         FramesMissing(**at(50), last_sequence=52, reason="dropped"),
     ]
+
+
+def in_a_store(path: Path, events: Sequence[AnyEvent]) -> Path:
+    """The events in a SQLite store, beside what it holds."""
+    sink = SqliteSink(path)
+    sink.open()
+    sink.write(events)
+    sink.close()
+    return path

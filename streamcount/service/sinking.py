@@ -9,6 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -248,18 +249,17 @@ class SinkFeeder:
         folder = self._config.refused_folder
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.jsonl"
-        with path.open("a", encoding="utf-8") as file:
-            for record, why in refused:
-                line = {
-                    "topic": record.topic,
-                    "partition": record.partition,
-                    "offset": record.offset,
-                    "why": why,
-                    "value_base64": b64encode(record.value or b"").decode(),
-                }
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = [
+            {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "why": why,
+                "value_base64": b64encode(record.value or b"").decode(),
+            }
+            for record, why in refused
+        ]
+        _append_lines(path, [json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines])
         self._metrics.refused.labels(self.name).inc(len(refused))
         log.warning("sink %s: %d records can never be stored; they are in %s", self.name, len(refused), path)
 
@@ -311,6 +311,20 @@ class SinkFeeder:
             bootstrap_timeout_ms=int(CONNECT_S * 1000),
             metrics_enabled=False,
         )
+
+
+def _append_lines(path: Path, lines: Sequence[bytes]) -> None:
+    """All of them, lasting, or none: a full disk leaves no half of a line. Raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            rest = memoryview(b"".join(lines))
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 def chosen_sinks(settings: Settings, names: Sequence[str]) -> dict[str, SinkConfig]:

@@ -123,7 +123,7 @@ def test_an_alert_that_makes_no_mail_can_never_be_mailed(mailbox, tmp_path):
 @pytest.fixture
 def certificate(tmp_path) -> tuple[Path, ssl.SSLContext]:
     if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl to make a certificate")
+        pytest.skip("there is no openssl to make a certificate; Debian's package is openssl")
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,10 +26,12 @@ from streamcount.types import AnyEvent
 from streamcount.wire import decode_event
 from streamcount.wire.signing import verify
 from tests.postgres import Postgres, running_server
+from tests.smalldisk import small_disk
 from tests.sunk import DAY_NS, every_kind, series
 
 KINDS = ("sqlite", "postgres", "parquet", "jsonl", "webhook")
 SECRET = b"of this test only"
+MEBIBYTE = 2**20
 
 
 @dataclass
@@ -49,7 +53,10 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.kept: dict[str, AnyEvent] = {}
         self.answer = 204
+        self.answers_after_s = 0.0
         self.unsigned = 0
+        # Of each post its Idempotency-Key and the messages in it.
+        self.posts: list[tuple[str, tuple[str, ...]]] = []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
 
@@ -64,12 +71,17 @@ class _Handler(BaseHTTPRequestHandler):
         if not verify(body, SECRET, signature, now_s):
             self.server.unsigned += 1
         if self.server.answer < 300:
-            for one in json.loads(body):
-                event = decode_event(json.dumps(one).encode())
+            events = [decode_event(json.dumps(one).encode()) for one in json.loads(body)]
+            for event in events:
                 self.server.kept.setdefault(event.message_id, event)
-        self.send_response(self.server.answer)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+            ids = tuple(event.message_id for event in events)
+            self.server.posts.append((self.headers.get("Idempotency-Key", ""), ids))
+        time.sleep(self.server.answers_after_s)
+        # Nobody may be there any more to hear it.
+        with contextlib.suppress(ConnectionError):
+            self.send_response(self.server.answer)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -240,6 +252,39 @@ def test_one_that_is_down_says_so_and_takes_the_same_events_when_it_is_up(case):
     sink.write(events)
     sink.close()
     assert by_id(case.stored()) == by_id(events)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "parquet", "jsonl"])
+@pytest.mark.parametrize("from_the_first", [False, True])
+def test_one_whose_disk_is_full_takes_the_same_events_when_there_is_room(tmp_path, kind, from_the_first):
+    events = series(400)
+    with small_disk(tmp_path / "disk", 2 * MEBIBYTE) as disk:
+        case = {"sqlite": sqlite_case, "parquet": parquet_case, "jsonl": jsonl_case}[kind](
+            disk.folder / "store"
+        )
+        sink = case.make()
+
+        def write() -> None:
+            for start in range(0, len(events), 40):
+                sink.write(events[start : start + 40])
+
+        def give() -> None:
+            # As its feeder does: what failed is opened anew, and given the same again.
+            sink.open()
+            write()
+
+        if not from_the_first:
+            sink.open()
+            sink.write(events[:100])
+        disk.fill()
+        for one in (give if from_the_first else write, give, give):
+            with pytest.raises(SinkError) as told:
+                one()
+            assert told.value.retry
+        disk.free()
+        give()
+        sink.close()
+        assert by_id(case.stored()) == by_id(events)
 
 
 def test_writing_before_opening_is_told(case):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +20,21 @@ from streamcount.types import AnyEvent
 from streamcount.wire import decode_event, encode_event
 from tests.contract.test_sinks import Receiver
 from tests.integration.service import Service, kill_group
+from tests.smalldisk import small_disk
 from tests.sunk import counts, every_kind, series
 
 pytestmark = pytest.mark.broker
 PATIENCE_S = 60.0
+STORE_AND_WEBHOOK = """
+[sinks.store]
+kind = "sqlite"
+path = "{path}"
+[sinks.lab]
+kind = "webhook"
+url = "http://127.0.0.1:{port}/"
+batch_events = 20
+timeout_s = 2
+"""
 
 
 @contextlib.contextmanager
@@ -78,14 +91,7 @@ def test_one_that_is_down_holds_up_only_itself_and_catches_up(broker, tmp_path):
     receiver.shutdown()
     receiver.server_close()
     path = tmp_path / "store.sqlite"
-    text = f"""
-[sinks.store]
-kind = "sqlite"
-path = "{path}"
-[sinks.lab]
-kind = "webhook"
-url = "http://127.0.0.1:{port}/"
-"""
+    text = STORE_AND_WEBHOOK.format(path=path, port=port)
     events = every_kind()
     wanted = {event.message_id for event in events}
     with service(broker, tmp_path, "sinks-down", text) as running:
@@ -100,6 +106,92 @@ url = "http://127.0.0.1:{port}/"
         receiver.shutdown()
         receiver.server_close()
     assert sorted(in_sqlite(path)) == sorted(wanted)
+
+
+def told_of(running: Service) -> dict[str, str]:
+    """By sink what /readyz says is wrong with it, "" for nothing."""
+    until(running, lambda: "metrics at " in running.logs())
+    url = running.logs().partition("metrics at ")[2].split()[0].replace("/metrics", "/readyz")
+    try:
+        answer = urllib.request.urlopen(url, timeout=5).read()
+    except urllib.error.HTTPError as error:
+        answer = error.read()
+    return json.loads(answer)
+
+
+@contextlib.contextmanager
+def beside_a_webhook(
+    broker: Broker, folder: Path, events: list[AnyEvent], answers_after_s: float
+) -> Iterator[tuple[Service, Receiver, set[str]]]:
+    """Sinks that are given the events, at the time when the store has them all; and the messages' ids."""
+    receiver, path = Receiver(), folder / "store.sqlite"
+    receiver.answers_after_s = answers_after_s
+    wanted = {event.message_id for event in events}
+    text = STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+    with service(broker, folder, f"sinks-{answers_after_s:g}".replace(".", "-"), text) as running:
+        running.start("sink", "--port", "0")
+        publish(running, events)
+        until(running, lambda: len(in_sqlite(path)) == len(wanted))
+        yield running, receiver, wanted
+    receiver.shutdown()
+    receiver.server_close()
+
+
+def test_one_that_is_slow_holds_up_only_itself_and_is_told_nothing_twice(broker, tmp_path):
+    with beside_a_webhook(broker, tmp_path, series(400), 0.5) as (running, receiver, wanted):
+        assert len(receiver.kept) < len(wanted)
+        until(running, lambda: set(receiver.kept) == wanted)
+        assert told_of(running)["lab"] == ""
+        posted = [message for _, messages in receiver.posts for message in messages]
+        assert len(posted) == len(set(posted)) == len(wanted)
+
+
+def test_one_whose_answers_come_too_late_waits_and_catches_up(broker, tmp_path):
+    with beside_a_webhook(broker, tmp_path, series(200), 5.0) as (running, receiver, wanted):
+        until(running, lambda: len(receiver.posts) >= 2)
+        until(running, lambda: "timed out" in told_of(running)["lab"])
+        assert told_of(running)["store"] == ""
+        receiver.answers_after_s = 0.0
+        until(running, lambda: set(receiver.kept) == wanted)
+        # The same batch has the same key, so that a receiver which keeps no events can tell it too.
+        keys, batches = zip(*receiver.posts, strict=True)
+        assert len(set(keys)) == len(set(batches))
+
+
+def test_one_whose_disk_is_full_holds_up_only_itself_and_catches_up(broker, tmp_path):
+    receiver, lines = Receiver(), tmp_path / "lines"
+    events: list[AnyEvent] = series(600)
+    wanted = sorted(event.message_id for event in events)
+    with small_disk(tmp_path / "disk", 2 * 2**20) as disk:
+        path, other = disk.folder / "store.sqlite", disk.folder / "jsonl"
+        text = (
+            STORE_AND_WEBHOOK.format(path=path, port=receiver.server_address[1])
+            + f"""
+[sinks.full]
+kind = "jsonl"
+folder = "{other}"
+[sinks.lines]
+kind = "jsonl"
+folder = "{lines}"
+"""
+        )
+        with service(broker, tmp_path, "sinks-full", text) as running:
+            running.start("sink", "--port", "0")
+            publish(running, events[:100])
+            until(running, lambda: len(in_sqlite(path)) == len(in_jsonl(other)) == 100)
+            disk.fill()
+            publish(running, events[100:])
+            until(running, lambda: sorted(receiver.kept) == wanted and len(in_jsonl(lines)) == len(wanted))
+            until(running, lambda: "" not in {told_of(running)[one] for one in ("store", "full")})
+            assert {told_of(running)[one] for one in ("lab", "lines")} == {""}
+            assert len(in_sqlite(path)) < len(wanted)
+            disk.free()
+            until(running, lambda: len(in_sqlite(path)) == len(in_jsonl(other)) == len(wanted))
+            assert sorted(in_sqlite(path)) == sorted(in_jsonl(other)) == sorted(in_jsonl(lines)) == wanted
+            posted = [message for _, messages in receiver.posts for message in messages]
+            assert sorted(posted) == wanted
+    receiver.shutdown()
+    receiver.server_close()
 
 
 def test_killed_again_and_again_the_stores_hold_what_the_topics_hold_each_once(broker, tmp_path):

@@ -30,6 +30,14 @@ class MessageIndex:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(folder / NAME, isolation_level=None, timeout=1.0)
+        try:
+            self._prepare()
+        except sqlite3.Error:
+            # Else the lock would stay for as long as anybody holds the error.
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
         # One process writes into a folder; a second would mend what the first is writing.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")

@@ -12,10 +12,9 @@ import pytest
 from streamcount.alerts import spans
 from streamcount.cli.alerts import with_acknowledgements
 from streamcount.sinks.store.jsonl import JsonLinesSink
-from streamcount.sinks.store.sqlite import SqliteSink
 from streamcount.types import Figure, WindowClosed
 from streamcount.wire import encode_event
-from tests.sunk import SECOND_NS, START_NS, counts, every_kind
+from tests.sunk import SECOND_NS, START_NS, counts, every_kind, in_a_store
 
 RULES = """
 [windows.minute]
@@ -70,12 +69,7 @@ def as_cloudevents(folder: Path, events: list) -> Path:
 
 
 def as_store(folder: Path, events: list) -> Path:
-    path = folder.with_suffix(".sqlite")
-    sink = SqliteSink(path)
-    sink.open()
-    sink.write(events)
-    sink.close()
-    return path
+    return in_a_store(folder.with_suffix(".sqlite"), events)
 
 
 def as_plain(folder: Path, events: list) -> Path:

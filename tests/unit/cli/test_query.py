@@ -10,25 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streamcount.sinks.store.sqlite import SqliteSink
 from streamcount.types import Figure, LineCrossed
-from tests.sunk import SECOND_NS, at, cell, every_kind, series, window
+from tests.sunk import SECOND_NS, at, cell, every_kind, in_a_store, series, window
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    path = tmp_path / "store.sqlite"
-    fill(path, [*series(120), *every_kind()[2:]])
-    return path
-
-
-def fill(path: Path, events: list) -> None:
-    sink = SqliteSink(path)
-    sink.open()
-    sink.write(events)
-    sink.close()
+    return in_a_store(tmp_path / "store.sqlite", [*series(120), *every_kind()[2:]])
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -63,7 +53,7 @@ def test_counts_as_csv(streamcount, store):
 
 
 def test_events_tell_zone_line_dwell_reason_and_flags(streamcount, store):
-    fill(store, [LineCrossed(**at(8), **cell(2), line="gate", direction="backward")])
+    in_a_store(store, [LineCrossed(**at(8), **cell(2), line="gate", direction="backward")])
     _, out, _ = streamcount("query", "events", "--store", store, "--csv")
     told = {row["kind"]: row for row in rows(out)}
     assert (told["ZoneLeft"]["zone"], told["ZoneLeft"]["dwell_s"]) == ("left", "5.0")
@@ -153,7 +143,7 @@ def test_figures_stand_in_panels_of_one_unit_each(streamcount, store):
         window_end_ns=whole.window_end_ns + 60 * SECOND_NS, sequence=120,
     )  # fmt: skip
     path = store.with_name("figures.sqlite")
-    fill(path, [whole, later])
+    in_a_store(path, [whole, later])
     words = drawn(streamcount, path, "figures").split(" | ")
     # The title of each, and its unit.
     assert all(
@@ -166,7 +156,9 @@ def test_figures_stand_in_panels_of_one_unit_each(streamcount, store):
 def test_more_lines_than_can_be_told_apart_are_refused(streamcount, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "many.sqlite"
-    fill(path, [msgspec.structs.replace(window(60, 4.5, True), camera_id=f"scope-{n}") for n in range(40)])
+    in_a_store(
+        path, [msgspec.structs.replace(window(60, 4.5, True), camera_id=f"scope-{n}") for n in range(40)]
+    )
     code, _, err = streamcount("query", "figures", "--store", path, "--plot", tmp_path / "many.svg")
     assert (code, "40 lines cannot be told apart; choose fewer by --camera" in err) == (9, True)
 

@@ -12,20 +12,19 @@ from streamcount.lineage.model import Lineage, family_of
 from streamcount.lineage.results import read_results
 from streamcount.lineage.stored import read_stored
 from streamcount.sinks.store.questions import SqliteStore
-from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
+from streamcount.sinks.store.sqlite import SqliteConfig
 from streamcount.wire import decode_event
 from tests.lineages import result_lines, write_lines
+from tests.sunk import in_a_store
 
 
 @pytest.fixture
 def both(tmp_path: Path) -> tuple[SqliteStore, Lineage]:
     lines = result_lines()
-    sink = SqliteSink(tmp_path / "store.sqlite")
-    sink.open()
-    sink.write([decode_event(json.dumps(event).encode()) for line in lines for event in line["events"]])
-    sink.close()
+    events = [decode_event(json.dumps(event).encode()) for line in lines for event in line["events"]]
+    path = in_a_store(tmp_path / "store.sqlite", events)
     whole = read_results(write_lines(tmp_path / "results.jsonl", lines))
-    return SqliteStore(SqliteConfig(path=tmp_path / "store.sqlite")), whole
+    return SqliteStore(SqliteConfig(path=path)), whole
 
 
 @pytest.mark.parametrize("cell", [1, 2, 3, 5, 6, 7, 8])
