@@ -12,7 +12,14 @@ from streamcount.cli._rows import by_numbers, frame_numbers, gap_remark, order_r
 from streamcount.errors import SourceError, StreamcountError
 from streamcount.sources.base import Run
 from streamcount.sources.folder import list_images
-from streamcount.sources.images import is_image_name, is_tiff_name, natural_key, natural_path_key, read_still
+from streamcount.sources.images import (
+    JPEG_SUFFIXES,
+    is_image_name,
+    is_tiff_name,
+    natural_key,
+    natural_path_key,
+    read_still,
+)
 from streamcount.sources.recording import FILE_CAMERA_ID, FrameClock, run_name
 from streamcount.sources.tiff import TiffConfig, TiffSource
 from streamcount.sources.tiff_stack import TiffChoice
@@ -29,11 +36,13 @@ class InputOptions:
 
     choice: which part of a TIFF. pixel_size_um: in place of what files say.
     keep_order: whether single images are taken as given, though a shell has put t10 before t2.
+    labels: whether they are label images, which JPEG has changed.
     """
 
     choice: TiffChoice = field(default_factory=TiffChoice)
     pixel_size_um: float | None = None
     keep_order: bool = False
+    labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,6 +243,10 @@ def source_name(path: Path) -> str:
 
 
 def _load_still(path: Path, options: InputOptions, run_id: str, sequence: int, time_ns: int) -> Frame:
+    if options.labels and path.suffix.lower() in JPEG_SUFFIXES:
+        raise SourceError(
+            f"{path}: JPEG has changed the values that tell cells apart; save labels as PNG or TIFF"
+        )
     still = read_still(path, options.choice)
     metadata = FrameMetadata(
         camera_id=FILE_CAMERA_ID,

@@ -117,7 +117,7 @@ def count(
     ] = None,
     value_range: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Black and white level of TIFFs of float or 32-bit pixels."),
+        typer.Option(help="Black and white level of TIFFs of float pixels, or of values beyond 65535."),
     ] = None,
     keep_order: Annotated[
         bool,
@@ -153,7 +153,7 @@ def count(
     if tracker and not track:
         raise typer.BadParameter("give --track too: else no cell is followed", param_hint="--tracker")
     options = _input_options(channel, plane, value_range, pixel_size_um)
-    options = replace(options, keep_order=keep_order)
+    options = replace(options, keep_order=keep_order, labels=detector == "labels")
     asked = {
         "model": model,
         "form": form,

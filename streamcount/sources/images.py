@@ -16,7 +16,8 @@ from streamcount.sources.tiff_stack import TIFF_SUFFIXES, TiffChoice, TiffStack
 from streamcount.types import Image
 from streamcount.wire import images as wire
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp"}) | TIFF_SUFFIXES
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif"})
+IMAGE_SUFFIXES = frozenset({".png", ".bmp", ".webp"}) | JPEG_SUFFIXES | TIFF_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class TiffChoice:
 
     channel: index from 0 or name. z: focal plane from 0, or "time" where planes are time points in truth.
     series: which image of a file that holds several, from 0.
-    value_range: pixel values that become 0 and 65535; needed for other than 8 and 16 bit integers.
+    value_range: pixel values that become 0 and 65535; needed for all but whole numbers in this range.
     """
 
     channel: int | str | None = None
@@ -255,14 +255,23 @@ class TiffStack:
             scaled = (pixels.astype(np.float64) - low) * (65535.0 / (high - low))
             pixels = np.clip(np.nan_to_num(np.rint(scaled), nan=0.0), 0, 65535).astype(np.uint16)
         if pixels.dtype not in (np.uint8, np.uint16):
-            bits = "1-bit" if pixels.dtype == bool else str(pixels.dtype)
-            raise SourceError(
-                f"{self._path}: {bits} pixels; save it with 8 or 16 bits, or say which are black and white "
-                "with value_range = [low, high]"
-            )
+            pixels = self._sixteen_bits(pixels)
         if pixels.ndim == 2:
             return pixels
         return np.ascontiguousarray(pixels[:, :, :3] if is_rgb else pixels[:, :, 0])
+
+    def _sixteen_bits(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
+        """Whole numbers as they are, as long as 16 bits hold them: most programs write labels with 32."""
+        bits, seen = "1-bit" if pixels.dtype == bool else str(pixels.dtype), ""
+        if pixels.dtype.kind in "iu" and pixels.size:
+            low, high = int(pixels.min()), int(pixels.max())
+            if low >= 0 and high <= 65535:
+                return pixels.astype(np.uint16)
+            seen = f" from {low} to {high}, beyond 0 to 65535: number labels anew, or"
+        raise SourceError(
+            f"{self._path}: {bits} pixels{seen or ';'} save it with 8 or 16 bits, or say which are black and white "
+            "with value_range = [low, high]"
+        )
 
 
 # What tifffile warns of is an error here or does not matter; keep it off the terminal.

@@ -439,3 +439,6 @@ def test_what_does_not_go_with_given_masks_or_with_tracks_on_disk(count: Count, 
     code, _, err = count(picture, detector="labels")
     assert code == ExitCode.INPUT
     assert "one channel" in err
+    code, _, err = count(save(tmp_path / "a.jpg", 4), detector="labels")
+    assert code == ExitCode.INPUT
+    assert "JPEG has changed the values" in err

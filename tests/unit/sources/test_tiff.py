@@ -223,14 +223,29 @@ def test_a_palette_becomes_colours(tmp_path: Path) -> None:
     ("pixels", "named"),
     [
         (STACK[0, 0].astype(np.float32), "float32"),
-        (STACK[0, 0].astype(np.uint32), "uint32"),
-        (STACK[0, 0].astype(np.int16), "int16"),
+        (STACK[0, 0].astype(np.uint32) + 40_000, "uint32"),
+        (STACK[0, 0].astype(np.int32) - 40_000, "int32"),
         (STACK[0, 0] > 30000, "1-bit"),
     ],
 )
 def test_other_pixels_need_a_range(tmp_path: Path, pixels: np.ndarray, named: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels)
-    with pytest.raises(SourceError, match=f"{named} pixels; save it with 8 or 16 bits, .* value_range"):
+    with pytest.raises(SourceError, match=f"{named} pixels.* save it with 8 or 16 bits, .* value_range"):
+        list(read_tiff(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint32, np.int64])
+def test_whole_numbers_that_sixteen_bits_hold_are_kept(tmp_path: Path, dtype: type) -> None:
+    labels = np.array([[0, 1, 300], [7, 32_767, 32_767 if dtype is np.int16 else 65_535]])
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype))
+    image = next(read_tiff(tmp_path / "a.tif")).image
+    assert image.dtype == np.uint16
+    assert image.tolist() == labels.tolist()
+
+
+def test_labels_beyond_sixteen_bits_are_to_be_numbered_anew(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, 65_536]], np.int32))
+    with pytest.raises(SourceError, match=r"int32 pixels from 0 to 65536, .* number labels anew"):
         list(read_tiff(tmp_path / "a.tif"))
 
 
