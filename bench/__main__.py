@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 
 from bench import (
     abnormal,
@@ -22,6 +21,7 @@ from bench import (
     stages,
     tracking,
 )
+from streamcount.cli._console import output_console
 
 PARTS = {
     "imports": imports.run,
@@ -46,7 +46,7 @@ def main(
     parts: list[str] = typer.Argument(None, help=f"Which of {', '.join(PARTS)}; all by default."),
 ) -> None:
     """Measures and prints."""
-    console = Console()
+    console = output_console()
     for name in parts or PARTS:
         console.rule(name)
         PARTS[name](console)

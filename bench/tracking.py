@@ -33,6 +33,9 @@ CELLS = (300, 1_000, 5_000)
 FRAMES, WARM_UP = 40, 5
 DIAMETER_PX, AREA_PER_CELL_PX = 20.0, 3_000.0
 REACH_PX = 25.0
+# Bars for one thread: ms a frame by number of cells; of the state of 1,000 cells, kB, and ms to encode and decode it.
+MOST_MS = {1_000: 5.0, 5_000: 25.0}
+MOST_STATE_KB, MOST_CODING_MS = {1_000: 100.0}, {1_000: 1.0}
 PEERS = ROOT / "requirements" / "peers.txt"
 MODEL = ModelIdentity("film", "0" * 64, ("one", "two", "three"))
 
@@ -95,12 +98,17 @@ def run(console: Console) -> None:
         ours = statistics.median(times)
         peers = _ask(python, frames)
         table.add_row(
-            str(cells), f"{ours:.2f}", f"{np.percentile(times, 95):.2f}", f"{len(data) / 1000:.0f}", f"{both:.2f}",
-            f"{peak_mb:.1f}",
+            str(cells), f"{ours:.2f}{_bar(ours, MOST_MS.get(cells))}", f"{np.percentile(times, 95):.2f}",
+            f"{len(data) / 1000:.0f}{_bar(len(data) / 1000, MOST_STATE_KB.get(cells))}",
+            f"{both:.2f}{_bar(both, MOST_CODING_MS.get(cells))}", f"{peak_mb:.1f}",
             *(f"{value:.1f} ({value / ours:.1f} x)" if isinstance(value, float) else str(value)
               for value in (peers["trackpy"], peers["laptrack"])),
         )  # fmt: skip
     console.print(table)
+
+
+def _bar(value: float, most: float | None) -> str:
+    return "" if most is None else f" (<= {most:g}: {'met' if value <= most else 'MISSED'})"
 
 
 def _advance(frames: list[Detections]) -> tuple[Pipeline, PipelineState, list[float]]:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from bench.trial.film import RUN, Faults, Figures, run_film
 from bench.trial.scenarios import FRAMES, SECONDS_PER_FRAME, Scenario, scenarios
+from streamcount.cli._console import output_console
 from streamcount.detection import Detector, TfliteConfig, WatershedConfig
 from streamcount.tracking import KalmanConfig
 
@@ -61,7 +62,7 @@ def main(  # noqa: PLR0913
             f"take some of {', '.join(film.name for film in scenarios())}", param_hint="--only"
         )
     tracker = KalmanConfig(division_max_cost=DISTANCE_ONLY) if distance_only else KalmanConfig()
-    console = Console()
+    console = output_console()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(jobs) as pool:
         work = partial(
             _run,

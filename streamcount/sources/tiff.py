@@ -35,7 +35,8 @@ class TiffConfig(BaseModel):
     )
     value_range: tuple[float, float] | None = Field(
         default=None,
-        description="values that become black and white (16 bit); needed for float and 1-bit pixels, and beyond 0 to 65535",
+        description="values that become black and white (16 bit); needed for float and 1-bit pixels, and for values "
+        "beyond 0 to 65535",
     )
     times: Literal["file", "clock"] = Field(
         default="file",
