@@ -237,8 +237,12 @@ def require_camera(store: Store, camera: str) -> None:
 def last_run(store: Store, camera: str) -> str:
     """The run of a camera of which something was told last. Raises SinkError where there is no such camera."""
     require_camera(store, camera)
-    newest = "SELECT run FROM events WHERE camera = ? ORDER BY happened_at_ns DESC, run LIMIT 1"
-    return str(store.ask(newest, (camera,)).rows[0][0])
+    # First of cells: an alert on a camera that was never heard is of no run that has any.
+    for which in ("AND track_id IS NOT NULL", ""):
+        newest = f"SELECT run FROM events WHERE camera = ? {which} ORDER BY happened_at_ns DESC, run LIMIT 1"
+        if rows := store.ask(newest, (camera,)).rows:
+            break
+    return str(rows[0][0])
 
 
 def family_events(store: Store, camera: str, track_id: int, run: str) -> Answer:
