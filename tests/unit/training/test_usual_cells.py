@@ -188,5 +188,5 @@ def test_the_command_adds_it(bare: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert table["figures"]
     shown = CliRunner().invoke(app, ["model", "show", "mine"])
     assert shown.exit_code == 0, shown.output
-    assert "usual cells" in shown.output
+    assert "usual" in shown.output
     assert CliRunner().invoke(app, [*words[:-1], "thresholds"]).exit_code == 2
