@@ -61,9 +61,10 @@ pins: $(VENV)/dev.stamp ## Resolve requirements/*.txt anew from pyproject.toml; 
 	$(COMPILE) --universal --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(COMPILE) --universal -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 	$(COMPILE) --universal -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
-	$(COMPILE) --universal -c requirements/dev.txt --extra dashboard pyproject.toml -o requirements/container.txt
+	$(COMPILE) --universal -c requirements/dev.txt --extra dashboard --extra lineage pyproject.toml -o requirements/container.txt
 	$(COMPILE) --universal -c requirements/dev.txt --extra broker --extra dashboard pyproject.toml requirements/build.in -o requirements/demo.txt
 	$(COMPILE) --universal requirements/peers.in -o requirements/peers.txt
+	$(COMPILE) --universal requirements/btrack.in -o requirements/btrack.txt
 	$(COMPILE) --python-platform linux --extra tflite-runtime --no-emit-package ai-edge-litert \
 		pyproject.toml -o requirements/tflite-runtime.txt
 

@@ -1,7 +1,7 @@
-"""Milliseconds and memory of following cells, divisions on, one thread, beside trackpy and laptrack in the same run.
+"""Milliseconds and memory of following cells, divisions on, one thread, beside other trackers in the same run.
 
-byotrack and btrack are not measured: byotrack brings PyTorch with CUDA, some gigabytes; btrack 0.6.5 wants pydantic 1
-and fetches its settings from the network.
+trackpy links frame by frame, laptrack two frames at a time, btrack the whole film at once. byotrack is not measured:
+it brings PyTorch with CUDA, some gigabytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ REACH_PX = 25.0
 # Bars for one thread: ms a frame by number of cells; of the state of 1,000 cells, kB, and ms to encode and decode it.
 MOST_MS = {1_000: 5.0, 5_000: 25.0}
 MOST_STATE_KB, MOST_CODING_MS = {1_000: 100.0}, {1_000: 1.0}
-PEERS = ROOT / "requirements" / "peers.txt"
+# Environments of the peers, each with pins of its own name, and who runs in it.
+PEERS = {"peers": ("trackpy", "laptrack"), "btrack": ("btrack",)}
+SCRIPTS = {"peers": "peers_tracking.py", "btrack": "peers_btrack.py"}
 MODEL = ModelIdentity("film", "0" * 64, ("one", "two", "three"))
 
 
@@ -87,8 +89,8 @@ def _seen(
 def run(console: Console) -> None:
     """Prints what following takes at each number of cells."""
     table = Table("cells", "advance ms", "slowest of 20", "state kB", "encode + decode ms", "peak memory MB",
-                  "trackpy ms", "laptrack ms", title="following, a frame")  # fmt: skip
-    python = pinned_python("peers", PEERS)
+                  *(f"{peer} ms" for peers in PEERS.values() for peer in peers),
+                  title="following, a frame")  # fmt: skip
     for cells in CELLS:
         frames = film(cells)
         pipeline, state, times = _advance(frames[:-1])
@@ -96,13 +98,13 @@ def run(console: Console) -> None:
         both = measure("state", [lambda state=state: decode_state(encode_state(state))] * 20).median_ms
         peak_mb = _peak_mb(partial(pipeline.advance, state, frames[-1]))
         ours = statistics.median(times)
-        peers = _ask(python, frames)
+        told = {name: value for environment in PEERS for name, value in _ask(environment, frames).items()}
         table.add_row(
             str(cells), f"{ours:.2f}{_bar(ours, MOST_MS.get(cells))}", f"{np.percentile(times, 95):.2f}",
             f"{len(data) / 1000:.0f}{_bar(len(data) / 1000, MOST_STATE_KB.get(cells))}",
             f"{both:.2f}{_bar(both, MOST_CODING_MS.get(cells))}", f"{peak_mb:.1f}",
             *(f"{value:.1f} ({value / ours:.1f} x)" if isinstance(value, float) else str(value)
-              for value in (peers["trackpy"], peers["laptrack"])),
+              for value in told.values()),
         )  # fmt: skip
     console.print(table)
 
@@ -130,15 +132,20 @@ def _peak_mb(work: Callable[[], object]) -> float:
     return peak / 1e6
 
 
-def _ask(python: Path, frames: list[Detections]) -> dict[str, float | str]:
+def _ask(environment: str, frames: list[Detections]) -> dict[str, float | str]:
+    """Milliseconds a frame of the peers of an environment, or why there are none."""
+    python = pinned_python(environment, ROOT / "requirements" / f"{environment}.txt")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.npz"
         points = {f"{i:04d}": frame.centroids_px.astype(np.float64) for i, frame in enumerate(frames)}
         np.savez(path, **points)  # type: ignore[arg-type]
-        command = [python, Path(__file__).with_name("peers_tracking.py"), path, str(REACH_PX)]
+        command = [python, Path(__file__).with_name(SCRIPTS[environment]), path, str(REACH_PX)]
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        told = subprocess.run(
-            command, check=True, capture_output=True, text=True, env=one_thread, timeout=900
-        )
+        try:
+            told = subprocess.run(
+                command, check=True, capture_output=True, text=True, env=one_thread, timeout=900
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            return {peer: f"none: {type(error).__name__}" for peer in PEERS[environment]}
     result: dict[str, float | str] = json.loads(told.stdout.splitlines()[-1])
     return result
