@@ -45,7 +45,9 @@ def test_the_wall_shows_pictures_cells_and_counts_that_go_on(
         canvas = of.locator("canvas")
         wait_until(lambda canvas=canvas: " cells" in canvas.get_attribute("aria-label"), running.service.logs)
         # A dash while nothing was heard.
-        wait_until(lambda of=of: int(of.locator(".total").inner_text().strip("–") or 0) > 0, running.service.logs)
+        wait_until(
+            lambda of=of: int(of.locator(".total").inner_text().strip("–") or 0) > 0, running.service.logs
+        )
         seen = sequence(page, camera)
         wait_until(lambda camera=camera, seen=seen: sequence(page, camera) > seen + 2, running.service.logs)
     assert "difference 0" in tile(page, "scope-1").inner_text()
