@@ -48,8 +48,12 @@ const line = {
       if (!number) { this.early.answers.push(data); return; }
       this.early.cameras[at] = null;
     }
-    this.waiting.delete(number);
-    this.views.get(number)?.take(words, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+    const view = this.views.get(number);
+    if (!view) { this.waiting.delete(number); return; }
+    // Until it is shown, what the view says that it knows is old, and the picture would be sent again.
+    this.waiting.add(number);
+    const jpeg = new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" });
+    view.take(words, jpeg).finally(() => this.waiting.delete(number));
   },
   numberOf(camera) {
     for (const [number, view] of this.views) if (view.camera === camera) return number;
