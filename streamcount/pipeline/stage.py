@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamcount.statistics import medians
+from streamcount.statistics import median, medians
 from streamcount.tracking import TrackerState
 from streamcount.tracking.drift import FEWEST_CELLS, common_shift
 from streamcount.tracking.gating import diameters_of
@@ -31,13 +31,13 @@ def stage_shift(before: TrackerState, tracks: Tracks, detections: Detections) ->
     trusted = np.flatnonzero(before.status == TrackStatus.CONFIRMED)
     if len(trusted) < FEWEST_CELLS:
         return None
-    usual_px = float(medians(diameters_of(before.areas_px[trusted])))
+    usual_px = median(diameters_of(before.areas_px[trusted]))
     rows, known = rows_of(tracks.track_ids, before.track_ids[trusted])
     known[known] &= tracks.detection_rows[rows[known]] >= 0
     places_px = before.motion[trusted, :2].astype(np.float64)
     moved_px = tracks.centroids_px[rows[known]] - places_px[known]
     shift_px = medians(moved_px) if len(moved_px) else np.zeros(2)
-    apart_px = float(medians(np.hypot(*(moved_px - shift_px).T))) if len(moved_px) else np.inf
+    apart_px = median(np.hypot(*(moved_px - shift_px).T)) if len(moved_px) else np.inf
     if len(moved_px) < FOLLOWED_SHARE * len(trusted) and apart_px > SCATTERED * usual_px:
         some_px = places_px[:: -(-len(places_px) // ENOUGH_FAR)]
         found_px = detections.centroids_px.astype(np.float64)

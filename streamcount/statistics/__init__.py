@@ -9,7 +9,7 @@ from streamcount.statistics.intervals import (
     weighted_poisson_interval,
     wilson_interval,
 )
-from streamcount.statistics.ranked import medians, quantiles
+from streamcount.statistics.ranked import median, medians, quantiles
 from streamcount.statistics.series import GrowthState, Series, coarse, no_counts, observe, series_of
 from streamcount.statistics.units import IMAGE_EDGE_PX, counted_in, counted_in_image, diameter_um, stand_for
 
@@ -26,6 +26,7 @@ __all__ = [
     "counted_in_image",
     "diameter_um",
     "doubling_time",
+    "median",
     "medians",
     "no_counts",
     "observe",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from streamcount.statistics import median
 from streamcount.tracking.motion import Float64Array
 from streamcount.tracking.state import NOT_MEASURED
 from streamcount.types import Int64Array
@@ -182,15 +183,6 @@ def diameters_of(areas_px: NDArray[np.floating]) -> Float64Array:
     """Diameters of discs of these areas, at least one pixel."""
     result: Float64Array = np.sqrt(np.maximum(areas_px.astype(np.float64), np.pi / 4) * (4 / np.pi))
     return result
-
-
-def median(values: NDArray[np.floating]) -> float:
-    """The same as NumPy's, of at least one number, none of them NaN, in a fifth of the time where they are few."""
-    half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    low, high = np.partition(values, (half - 1, half))[half - 1 : half + 1]
-    return float((low + high) / 2)
 
 
 def twice(points: NDArray[Any]) -> NDArray[Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamcount.tracking.gating import median, pairs_within
+from streamcount.statistics import median
+from streamcount.tracking.gating import pairs_within
 from streamcount.tracking.motion import Float64Array
 from streamcount.tracking.state import TrackerState
 from streamcount.types import Detections, Int64Array, TrackStatus

@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.statistics import median
 from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.divisions import Births, Cells, Mothers, find_births
 from streamcount.tracking.drift import common_shift
-from streamcount.tracking.gating import diameters_of, median, twice
+from streamcount.tracking.gating import diameters_of, twice
 from streamcount.tracking.hiding import hidden_tracks
 from streamcount.tracking.linking import link, persistence_of, persisting, surprise_of
 from streamcount.tracking.motion import Float64Array, MotionModel, as_covariances, as_spreads

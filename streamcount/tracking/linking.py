@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streamcount.statistics import median
 from streamcount.tracking.assignment import assign
 from streamcount.tracking.config import KalmanConfig
 from streamcount.tracking.gating import (
     class_difference,
     diameters_of,
     intensity_difference,
-    median,
     overlaps,
     pairs_within,
     size_difference,
@@ -106,7 +107,7 @@ def surprise_of(
     predicted: TrackerState, rows: Int64Array, centroids_px: Float64Array, sequence: int
 ) -> float:
     """The running median of how far from where they were expected cells are seen, in diameters."""
-    steady = (predicted.hits[rows] > 1) & (predicted.last_sequences[rows] == sequence - 1)
+    steady = _steady(predicted, rows, sequence)
     number = int(steady.sum())
     if not number:
         return predicted.surprise_diameters
@@ -135,7 +136,7 @@ def persisting(
 
     Steps are those on the stage: what it moved is in the prediction.
     """
-    steady = (before.hits[rows] > 1) & (before.last_sequences[rows] == sequence - 1)
+    steady = _steady(before, rows, sequence)
     rows = rows[steady]
     products, squares = SPEED_MEMORY * before.speed_products, SPEED_MEMORY * before.speed_squares
     if not len(rows):
@@ -146,3 +147,8 @@ def persisting(
     # Where it was expected less its faded speed is where it was, on the stage as it lies now.
     steps = (places_px[steady] - (moved[:, :2] - moved[:, 2:])) / diameters
     return products + float((steps * speeds).sum()), squares + float(np.square(speeds).sum())
+
+
+def _steady(state: TrackerState, rows: Int64Array, sequence: int) -> NDArray[np.bool_]:
+    """(n,) which of these tracks have a speed, and were seen in the frame before this one."""
+    return np.asarray((state.hits[rows] > 1) & (state.last_sequences[rows] == sequence - 1))

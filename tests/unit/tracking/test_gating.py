@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from streamcount.statistics import median
 from streamcount.tracking import gating
 from streamcount.tracking.gating import (
     class_difference,
     intensity_difference,
-    median,
     overlaps,
     pairs_within,
     size_difference,
