@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streamcount.statistics import CountRule, Estimate, Growth, Series, doubling_time
 from streamcount.windows.figures import Key, Rule, Sums, figures_of
-from streamcount.windows.state import THIRDS
+from streamcount.windows.sums import in_ninths
 from streamcount.windows.told import patches
 
 RUNS, MASKS = 4000, 1000
@@ -105,19 +105,17 @@ def covered(cells: float, colony: float, seed: int) -> tuple[float, float]:
             middles = middles.repeat(rng.poisson(colony, len(middles)), axis=0)
             middles = middles + rng.normal(0, 2.5 * radius, middles.shape)
         # What lies at the rim of the canvas does not reach the field in its middle.
-        middles = middles[((middles > radius) & (middles < wide - radius - 1)).all(axis=1)]
-        mask, areas, blocks = np.zeros((wide, wide), np.uint8), list[int](), np.zeros(THIRDS * THIRDS)
-        for y, x in np.rint(middles).astype(int).tolist():
+        middles = np.rint(middles[((middles > radius) & (middles < wide - radius - 1)).all(axis=1)])
+        mask, parts = np.zeros((wide, wide), np.uint8), list[int]()
+        for y, x in middles.astype(int).tolist():
             mask[y - radius : y + radius + 1, x - radius : x + radius + 1] |= disc
             rows, columns = (
                 slice(max(0, rim - at + radius), max(0, rim + side - at + radius)) for at in (y, x)
             )
-            areas.append(int(disc[rows, columns].sum()))
-            row, column = (min(max((at - rim) * THIRDS // side, 0), THIRDS - 1) for at in (y, x))
-            blocks[row * THIRDS + column] += areas[-1]
-        field = mask[rim : rim + side, rim : rim + side]
-        total, squares = float(sum(areas)), float(sum(area * area for area in areas))
-        number = patches(np.array([total, squares]), blocks, side * side, 1)
+            parts.append(int(disc[rows, columns].sum()))
+        field, areas = mask[rim : rim + side, rim : rim + side], np.array(parts, np.float64)
+        blocks = in_ninths((middles - rim).astype(np.float32), areas, (side, side))
+        number = patches(np.array([areas.sum(), areas @ areas]), blocks, side * side, 1)
         shares.append(float(field.mean()))
         sums = {Key("fields"): 1.0, Key("foreground"): shares[-1], Key("patches"): number}
         bounds.append(figure_told(sums, "confluence"))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from streamcount.statistics import counted_in_image, stand_for
-from streamcount.types import Detections, Int64Array
+from streamcount.types import Detections, Float32Array
 from streamcount.windows.config import Edges
 from streamcount.windows.seen import Surroundings
 from streamcount.windows.state import THIRDS, Float64Array, Layout, OpenWindow
@@ -53,7 +53,7 @@ def sums_of(
         cell_areas_um2=np.bincount(classes, areas_px * um2, number).astype(np.float64),
         field_um2=place_areas_px * um2,
         areas=np.array([areas_px.sum(), areas_px @ areas_px]),
-        blocks=np.bincount(_blocks(detections), areas_px, THIRDS * THIRDS).astype(np.float64),
+        blocks=in_ninths(detections.centroids_px, areas_px, detections.image_shape),
         field_px=float(height * width),
         covered=detections.foreground_fraction,
         scaled=size_um is not None,
@@ -61,13 +61,13 @@ def sums_of(
     )
 
 
-def _blocks(detections: Detections) -> Int64Array:
-    """(N,) in which ninth of the image each cell lies, row by row."""
-    thirds = (detections.centroids_px * (THIRDS / np.array(detections.image_shape, np.float32))).astype(
-        np.int64
-    )
+def in_ninths(
+    centroids_px: Float32Array, areas_px: Float64Array, image_shape: tuple[int, int]
+) -> Float64Array:
+    """(9,) areas (N,) summed by the ninth of the image in which the cell at each place (N, 2) lies, row by row."""
+    thirds = (centroids_px * (THIRDS / np.array(image_shape, np.float32))).astype(np.int64)
     rows, columns = np.clip(thirds, 0, THIRDS - 1).T
-    return np.asarray(rows * THIRDS + columns, np.int64)
+    return np.bincount(rows * THIRDS + columns, areas_px, THIRDS * THIRDS).astype(np.float64)
 
 
 def with_frame(window: OpenWindow, frame: FrameSums) -> OpenWindow:
