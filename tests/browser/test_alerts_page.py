@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from streamcount.sinks.store import SqliteConfig
 from streamcount.types import AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
 from streamcount.wire import decode_event, encode_event
 from tests.browser.conftest import Running, service_text, wait_until
+from tests.browser.expecting import expect
 from tests.browser.looks import asked_outside, keep, serious_faults
 from tests.integration.service import Service
 
@@ -111,15 +113,16 @@ def test_an_alert_shows_its_picture_rule_and_figures_and_keeps_a_remark(
     facts.get_by_text("cells is 59, above 40 <b>bold</b>").wait_for()
     picture = page.locator("img.still")
     picture.wait_for()
-    assert f"Frame {told.sequence} of scope-1" in picture.get_attribute("alt")
+    expect(picture).to_have_attribute("alt", re.compile(re.escape(f"Frame {told.sequence} of scope-1")))
     outlines = page.locator(".marked ellipse:not(.under)")
     asked = page.request.get(f"{watched.url}/api/v1/alerts/cells?alert={quote(told.event_id)}").json()
-    assert outlines.count() == len(asked["cells"]["ids"]) > 20
+    expect(outlines).to_have_count(len(asked["cells"]["ids"]))
+    assert len(asked["cells"]["ids"]) > 20
     picture_at, drawn_at = picture.bounding_box(), page.locator(".marked svg").bounding_box()
     assert drawn_at == pytest.approx(picture_at, abs=1)
     wait_until(lambda: picture.evaluate("image => image.naturalWidth") == 320, watched.service.logs)
-    assert 'figure = "cells"' in page.locator("pre").inner_text()
-    assert "58 – 60" in page.locator('table[aria-label="Figures"]').inner_text()
+    expect(page.locator("pre")).to_contain_text('figure = "cells"')
+    expect(page.locator('table[aria-label="Figures"]')).to_contain_text("58 – 60")
     page.get_by_role("button", name="Acknowledge").click()
     page.get_by_text("Give your name first.").wait_for()
     # By keyboard alone.
@@ -131,13 +134,13 @@ def test_an_alert_shows_its_picture_rule_and_figures_and_keeps_a_remark(
     page.keyboard.press("Enter")
     seen = page.locator('table[aria-label="Seen by"]')
     seen.get_by_text("I dilute it <i>now</i>").wait_for()
-    assert "active" in facts.inner_text()
+    expect(facts).to_contain_text("active")
     keep(page, screenshots, "alert")
     page.goto(f"{watched.url}/alerts")
     row = page.locator('table[aria-label="Active alerts"] tr', has_text="crowded")
-    assert "ann" in row.inner_text()
+    expect(row).to_contain_text("ann")
     open_alert(page, watched)
-    assert page.get_by_label("Your name").input_value() == "ann"
+    expect(page.get_by_label("Your name")).to_have_value("ann")
     assert not page.faults
 
 
@@ -150,7 +153,7 @@ def test_another_page_that_was_just_started_has_the_remark(
     wait_until(lambda: "ann" in seen.inner_text(), watched.service.logs)
     # Its cells are not in this server's memory: they come from Kafka.
     wait_until(lambda: page.locator(".marked ellipse").count(), watched.service.logs)
-    assert "I dilute it" in seen.inner_text()
+    expect(seen).to_contain_text("I dilute it")
 
 
 def test_an_alert_whose_frame_is_gone_says_so(page: Any, watched: Running, screenshots: Path | None) -> None:
@@ -197,7 +200,7 @@ def test_an_alert_of_long_ago_is_the_stores_with_its_figures(
     row.locator("a").click()
     figures = page.locator('table[aria-label="Figures"]')
     figures.wait_for()
-    assert "75 – 79" in figures.inner_text()
+    expect(figures).to_contain_text("75 – 79")
     page.get_by_text("There is no picture: frame 7 of run last-month is no longer in Kafka").wait_for()
     keep(page, screenshots, "alert-stored")
     assert not page.faults
@@ -208,7 +211,7 @@ def test_a_rule_is_tried_on_what_kafka_holds_and_a_wrong_one_told_why(
 ) -> None:
     page.goto(f"{watched.url}/alerts")
     rule = page.get_by_label("Rule, TOML")
-    assert "[alerts.crowded]" in rule.input_value()
+    expect(rule).to_have_value(re.compile(re.escape("[alerts.crowded]")))
     rule.fill('[alerts.mine]\nkind = "limit"\nfigure = "cells"\nabov = 50')
     page.get_by_role("button", name="Try it").click()
     page.locator(".fault", has_text="did you mean 'above'").wait_for()
@@ -221,9 +224,9 @@ def test_a_rule_is_tried_on_what_kafka_holds_and_a_wrong_one_told_why(
     page.get_by_role("button", name="Try it").click()
     page.get_by_text(f"mine would have been raised once in {WINDOWS} windows").wait_for()
     table = page.locator('table[aria-label="Alerts that it would have raised"]')
-    assert "cells is 52, above 50" in table.inner_text()
+    expect(table).to_contain_text("cells is 52, above 50")
     page.locator("canvas").first.wait_for()
-    assert not page.locator(".fault", has_text="did you mean").count()
+    expect(page.locator(".fault", has_text="did you mean")).to_have_count(0)
     file = page.request.get(watched.url + page.get_by_label("Trial as CSV").get_attribute("href"))
     assert len(file.text().splitlines()) == WINDOWS + 1
     keep(page, screenshots, "trial")

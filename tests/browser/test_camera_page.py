@@ -16,6 +16,7 @@ from streamcount.service.snapshots.run import snapshot_headers
 from streamcount.types import CellAbnormal
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
+from tests.browser.expecting import expect
 from tests.browser.looks import keep, serious_faults
 from tests.integration.service import Service, camera_text, worker_text
 
@@ -229,9 +230,9 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
         return bool(page.locator("img.tree").count() and page.locator(".shots img").count())
 
     wait_until(shows_its_life, past.service.logs)
-    assert page.locator(".shots figure").count() == 2
-    assert "no picture was kept" in page.locator(".shots").inner_text()
-    assert "streamcount snapshots run" in page.locator(".shots").inner_text()
+    expect(page.locator(".shots figure")).to_have_count(2)
+    expect(page.locator(".shots")).to_contain_text("no picture was kept")
+    expect(page.locator(".shots")).to_contain_text("streamcount snapshots run")
     page.wait_for_function(
         "[...document.querySelectorAll('.tree, .shots img')].every(one => one.naturalWidth > 0)"
     )
@@ -314,7 +315,7 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     wait_until(lambda: state(page).startswith("past") and 0 <= sequence(page) < live - 64, past.service.logs)
     switch_off(page, "outlines", "zones")
     wait_until(lambda: brightest(page) > 60, past.service.logs)
-    assert not page.locator(".view-why").is_visible()
+    expect(page.locator(".view-why")).not_to_be_visible()
     windows = page.locator('table[aria-label="Windows"]')
     windows.wait_for()
     assert {one.split()[0] for one in windows.locator("tbody td:first-child").all_inner_texts()} == {"short"}
@@ -332,15 +333,15 @@ def test_one_slides_back_to_what_kafka_keeps_and_then_to_an_honest_blank(
     why = page.locator(".view-why")
     why.wait_for()
     # Whether a newer frame has come meanwhile decides which of the two it is.
-    assert re.match("Kafka (no longer keeps this|keeps no) picture", why.inner_text())
+    expect(why).to_have_text(re.compile("^Kafka (no longer keeps this|keeps no) picture"))
     assert brightest(page) == 0
-    assert int(page.locator("section[aria-label=Picture] .total").inner_text()) > 0
+    expect(page.locator("section[aria-label=Picture] .total")).to_have_text(re.compile("^[1-9]"))
     switch_off(page, "outlines")
     wait_until(lambda: brightest(page) > 60, past.service.logs)
     keep(page, screenshots, "blank")
     page.get_by_role("button", name="Live").click()
     wait_until(lambda: state(page) == "live" and sequence(page) > live, past.service.logs)
-    assert not why.is_visible()
+    expect(why).not_to_be_visible()
     assert not page.faults
 
 

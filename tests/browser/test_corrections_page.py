@@ -16,6 +16,7 @@ from streamcount.types.corrections import Draw, Relabel, Saving, Strike, labelle
 from streamcount.wire import encode_detections, encode_image
 from streamcount.wire.cloudevents import frame_headers
 from tests.browser.conftest import Running, wait_until
+from tests.browser.expecting import expect
 from tests.browser.looks import asked_outside, keep, serious_faults, shown_at
 
 pytestmark = pytest.mark.broker
@@ -88,7 +89,7 @@ def test_a_cell_is_struck_and_one_drawn_with_the_mouse_and_both_are_on_the_disk(
     image = CorrectionsFolder(kept).image_of(saving.frame)
     assert sha256(image.read_bytes()).hexdigest() == saving.frame.frame_sha256
     assert len(saving.frame.model.sha256) == 64
-    assert page.locator('table[aria-label="Saved"] td', has_text="seen twice").count() == 1
+    expect(page.locator('table[aria-label="Saved"] td', has_text="seen twice")).to_have_count(1)
     assert not page.faults
 
 
@@ -228,7 +229,7 @@ def test_what_was_saved_by_another_is_not_lost(page: Any, url: str, kept: Path, 
 def test_a_page_that_keeps_none_says_how(page: Any, running: Running) -> None:
     page.goto(f"{running.url}/camera/scope-1/correct")
     page.get_by_text("start it with streamcount dashboard --corrections FOLDER").wait_for()
-    assert not page.locator(".sketch").count()
+    expect(page.locator(".sketch")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from streamcount.wire import encode_image
 from streamcount.wire.cloudevents import frame_headers
 from streamcount.wire.deadletters import dead_letter_headers
 from tests.browser.conftest import Running, wait_until
+from tests.browser.expecting import expect
 from tests.browser.looks import keep, serious_faults
 
 pytestmark = pytest.mark.broker
@@ -58,8 +60,8 @@ def test_workers_models_and_latencies_are_told(page: Any, running: Running, scre
     assert len(digest) == 64
     bars = page.locator("svg.bars")
     wait_until(lambda: bars.count() == 2, running.service.logs)
-    assert "scope-1: frames" in bars.first.get_attribute("aria-label")
-    assert "within" in bars.first.get_attribute("aria-label")
+    expect(bars.first).to_have_attribute("aria-label", re.compile(re.escape("scope-1: frames")))
+    expect(bars.first).to_have_attribute("aria-label", re.compile(re.escape("within")))
     assert not page.faults
     keep(page, screenshots, "health-full")
 
@@ -73,14 +75,14 @@ def test_a_dead_letter_is_shown_and_sent_again_after_a_question(
     partition, offset = letters[0]
     page.locator(f'a[href$="partition={partition}&offset={offset}"]').click()
     page.locator("img.still").wait_for()
-    assert "too-many-pixels" in table(page, "Dead letter").inner_text()
+    expect(table(page, "Dead letter")).to_contain_text("too-many-pixels")
     send = page.get_by_role("button", name="Send this frame")
     send.focus()
     page.keyboard.press("Enter")
     page.get_by_text("cannot be taken back").wait_for()
     page.keyboard.press("Escape")
     page.get_by_text("cannot be taken back").wait_for(state="hidden")
-    assert not page.get_by_text("sent again").count()
+    expect(page.get_by_text("sent again")).to_have_count(0)
     send.click()
     keep(page, screenshots, "letter-question")
     page.get_by_role("button", name="Send", exact=True).click()

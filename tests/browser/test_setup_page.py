@@ -9,6 +9,7 @@ import pytest
 
 from streamcount.config import load_settings
 from tests.browser.conftest import Running, wait_until
+from tests.browser.expecting import expect
 from tests.browser.looks import asked_outside, keep, serious_faults, shown_at
 
 pytestmark = pytest.mark.broker
@@ -81,7 +82,7 @@ def test_zone_line_and_scale_are_drawn_shown_and_written(
     assert line[-1] == pytest.approx((225, 150), abs=1)
     assert len(line) == 4
     assert camera.pixel_size_um == pytest.approx(0.32, abs=0.005)
-    assert diff.count() == 0
+    expect(diff).to_have_count(0)
     panel.get_by_role("button", name="Take out line gate").click()
     diff.get_by_text("-[cameras.scope-1.lines.gate]").wait_for()
     page.get_by_role("button", name="Write to streamcount.toml").click()
@@ -109,7 +110,7 @@ def test_a_zone_is_drawn_by_keyboard_and_one_that_crosses_itself_is_refused(
     panel.get_by_label("name").fill("crossed")
     panel.get_by_role("button", name="Set it up").click()
     page.get_by_text("crosses or touches itself").wait_for()
-    assert page.locator("pre.diff").get_by_text("crossed").count() == 0
+    expect(page.locator("pre.diff").get_by_text("crossed")).to_have_count(0)
     assert not page.faults
 
 
@@ -167,16 +168,16 @@ def test_a_zone_gets_classes_and_hysteresis_and_a_camera_is_taken_out(
     diff.get_by_text("hysteresis_diameters = 0.5").wait_for()
     diff.get_by_text('classes = ["cell"]').wait_for()
     panel.get_by_role("button", name="Change zone corner").click()
-    assert panel.get_by_label("beyond the border").input_value() == "0.5"
+    expect(panel.get_by_label("beyond the border")).to_have_value("0.5")
     panel.get_by_label("beyond the border").fill("")
     panel.get_by_role("button", name="Set it up").click()
     wait_until(lambda: "hysteresis" not in diff.inner_text(), running.service.logs)
-    assert 'classes = ["cell"]' in diff.inner_text()
+    expect(diff).to_contain_text('classes = ["cell"]')
     keep(page, screenshots, "setup-zone", whole=True)
     panel.get_by_role("button", name="Take out this camera").click()
     diff.get_by_text("-[cameras.scope-1.source]").wait_for()
-    assert '+cameras = ["scope-2"]' in diff.inner_text()
-    assert panel.get_by_role("combobox", name="camera").input_value() == "scope-2"
+    expect(diff).to_contain_text('+cameras = ["scope-2"]')
+    expect(panel.get_by_role("combobox", name="camera")).to_have_value("scope-2")
     assert not page.faults
 
 
@@ -187,7 +188,7 @@ def test_without_leave_it_shows_and_does_not_write(page: Any, running: Running) 
     form.get_by_label("name").fill("scope-4")
     form.get_by_role("button", name="Set up this camera").click()
     page.locator("pre.diff").get_by_text("[cameras.scope-4.source]").wait_for()
-    assert page.get_by_role("button", name="Write to streamcount.toml").is_disabled()
+    expect(page.get_by_role("button", name="Write to streamcount.toml")).to_be_disabled()
     page.get_by_text("start it with streamcount dashboard --allow-setup").wait_for()
     assert running.service.file.read_text() == before
 
