@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamcount.detection.bundle import MODEL_FILE, find_bundle
+from streamcount.training.batches import LEAST_STEPS
 from streamcount.training.judge import ANY_CLASS
 
 SHARES = (1 / 9, 1 / 3, 1.0)
@@ -68,12 +69,12 @@ def main(
     table = _table(find_bundle(name))
     whole = _images(table["training"])
     shipped = _figures(table)
-    own_epochs = int(table["training"]["epochs"])
+    steps = _steps(table, 1.0) * (epochs or int(table["training"]["epochs"]))
     points = {point.images: point for point in _known(output.with_suffix(".csv"))}
     for share in SHARES if epochs else SHARES[:-1]:
         images = round(whole * share)
         if images not in points:
-            words = [*_own_command(table, data), "--epochs", str(round((epochs or own_epochs) / share))]
+            words = [*_own_command(table, data), "--epochs", str(round(steps / _steps(table, share)))]
             words += ["--images", str(images)] if share < 1 else []
             words += ["--split", str(split)] if split else []
             points[images] = _trained(words, images)
@@ -93,6 +94,13 @@ def _images(training: dict[str, Any]) -> int:
     """All that there were to train on; a small set served for thresholds too."""
     learned, held = int(training["images"]), int(training["images_for_thresholds"])
     return learned if learned == held else learned + held
+
+
+def _steps(table: dict[str, Any], share: float) -> int:
+    """In one epoch of so large a share of the images."""
+    words = shlex.split(table["training"]["command"])
+    batch = int(words[words.index("--batch") + 1])
+    return max(LEAST_STEPS, round(int(table["training"]["images"]) * share) // batch)
 
 
 def _own_command(table: dict[str, Any], data: Path) -> list[str]:

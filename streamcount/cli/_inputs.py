@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import typer
+
 from streamcount.cli._rows import by_numbers, frame_numbers, gap_remark, order_remark
 from streamcount.errors import SourceError, StreamcountError
 from streamcount.sources.base import Run
@@ -22,7 +24,7 @@ from streamcount.sources.images import (
 )
 from streamcount.sources.recording import FILE_CAMERA_ID, FrameClock, run_name
 from streamcount.sources.tiff import TiffConfig, TiffSource
-from streamcount.sources.tiff_stack import TiffChoice
+from streamcount.sources.tiff_stack import Plane, TiffChoice
 from streamcount.sources.video import VIDEO_SUFFIXES, VideoConfig, VideoSource
 from streamcount.types import Frame, FrameMetadata
 
@@ -43,6 +45,25 @@ class InputOptions:
     pixel_size_um: float | None = None
     keep_order: bool = False
     labels: bool = False
+
+
+def input_options(
+    channel: str | None,
+    plane: str | None,
+    value_range: tuple[float, float] | None,
+    pixel_size_um: float | None,
+) -> InputOptions:
+    """How files are read, from the options `Channel`, `Plane`, `ValueRange`. Raises typer.BadParameter."""
+    z: Plane = None
+    if plane is not None and plane != "time":
+        if not plane.isdecimal():
+            raise typer.BadParameter("a number from 0, or 'time'", param_hint="--plane")
+        z = int(plane)
+    elif plane == "time":
+        z = "time"
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise typer.BadParameter("black must be below white", param_hint="--value-range")
+    return InputOptions(TiffChoice(channel, z, None, value_range), pixel_size_um)
 
 
 @dataclass(frozen=True)

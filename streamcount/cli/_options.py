@@ -32,6 +32,17 @@ StatusPort = Annotated[
     typer.Option(min=0, max=65535, help="Serve /metrics, /livez and /readyz here; 0 for any free port."),
 ]
 StatusHost = Annotated[str, typer.Option(help="Address of --port.")]
+PixelSize = Annotated[
+    float | None, typer.Option(min=1e-3, max=1e3, help="µm per pixel, in place of what files say.")
+]
+Channel = Annotated[str | None, typer.Option(help="Channel of a TIFF: number from 0, or name.")]
+Plane = Annotated[
+    str | None, typer.Option(help="Focal plane of a TIFF, from 0; 'time' if planes are times in truth.")
+]
+ValueRange = Annotated[
+    tuple[float, float] | None,
+    typer.Option(help="Black and white level of TIFFs of float pixels, or of values beyond 65535."),
+]
 
 _SECOND_NS = 10**9
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamcount.cli._console import output_console
-from streamcount.cli._options import Form, duration_ns
+from streamcount.cli._options import Channel, Form, PixelSize, Plane, ValueRange, duration_ns
 from streamcount.errors import ExitCode, SourceError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from streamcount.cli._counting import Outputs, Report, Seen
-    from streamcount.cli._inputs import InputOptions, Recording
+    from streamcount.cli._inputs import Recording
     from streamcount.detection import Detector
     from streamcount.tracking import KalmanConfig
     from streamcount.windows import WindowsSetup
@@ -100,9 +100,7 @@ def count(
             file_okay=False,
         ),
     ] = None,
-    pixel_size_um: Annotated[
-        float | None, typer.Option(min=1e-3, max=1e3, help="µm per pixel, in place of what files say.")
-    ] = None,
+    pixel_size_um: PixelSize = None,
     cell_diameter_px: Annotated[
         float | None,
         typer.Option(min=4, max=2000, help="Diameter of a usual cell (a red cell in blood), pixels."),
@@ -111,14 +109,9 @@ def count(
         float | None,
         typer.Option(min=0.1, max=1e5, help="The same in µm, where the pixel size is known."),
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="Channel of a TIFF: number from 0, or name.")] = None,
-    plane: Annotated[
-        str | None, typer.Option(help="Focal plane of a TIFF, from 0; 'time' if planes are times in truth.")
-    ] = None,
-    value_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Black and white level of TIFFs of float pixels, or of values beyond 65535."),
-    ] = None,
+    channel: Channel = None,
+    plane: Plane = None,
+    value_range: ValueRange = None,
     keep_order: Annotated[
         bool,
         typer.Option("--keep-order", help="Take images as given, even where a shell has put t10 before t2."),
@@ -141,7 +134,7 @@ def count(
     from rich.console import Console
 
     from streamcount.cli._counting import Outputs
-    from streamcount.cli._inputs import find_recordings
+    from streamcount.cli._inputs import find_recordings, input_options
     from streamcount.cli._options import tracker_config
     from streamcount.cli._tables import count_table
     from streamcount.cli._windows import windows_csv, windows_table
@@ -152,7 +145,7 @@ def count(
     following = tracker_config(tracker or []) if track else None
     if tracker and not track:
         raise typer.BadParameter("give --track too: else no cell is followed", param_hint="--tracker")
-    options = _input_options(channel, plane, value_range, pixel_size_um)
+    options = input_options(channel, plane, value_range, pixel_size_um)
     options = replace(options, keep_order=keep_order, labels=detector == "labels")
     asked = {
         "model": model,
@@ -267,27 +260,6 @@ def _windows(window: str | None, csv: Path | None, track: bool, output: Path | N
     except ValidationError as error:
         raise typer.BadParameter("at most 366d", param_hint="--window") from error
     return WindowsSetup({window: config})
-
-
-def _input_options(
-    channel: str | None,
-    plane: str | None,
-    value_range: tuple[float, float] | None,
-    pixel_size_um: float | None,
-) -> InputOptions:
-    from streamcount.cli._inputs import InputOptions
-    from streamcount.sources.tiff_stack import Plane, TiffChoice
-
-    z: Plane = None
-    if plane is not None and plane != "time":
-        if not plane.isdecimal():
-            raise typer.BadParameter("a number from 0, or 'time'", param_hint="--plane")
-        z = int(plane)
-    elif plane == "time":
-        z = "time"
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise typer.BadParameter("black must be below white", param_hint="--value-range")
-    return InputOptions(TiffChoice(channel, z, None, value_range), pixel_size_um)
 
 
 def _detector(kind: str | None, border: Border, asked: dict[str, Any]) -> Detector:

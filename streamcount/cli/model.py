@@ -13,6 +13,7 @@ from rich.table import Table
 from streamcount.cli._console import output_console
 from streamcount.cli._figures import print_figures
 from streamcount.cli._options import command_line
+from streamcount.cli.model_scale import scale
 
 if TYPE_CHECKING:
     from streamcount.detection.bundle import Bundle
@@ -27,6 +28,9 @@ class Only(StrEnum):
 model = typer.Typer(
     no_args_is_help=True, help="What models there are, what each finds and needs, and how good it is."
 )
+
+
+model.command("scale")(scale)
 
 
 @model.command("list")

@@ -54,7 +54,7 @@ class TfliteConfig(BaseModel):
         ge=4,
         le=2000,
         description="Diameter of the model's reference cell in the frames, px; else by pixel size, else "
-        "estimated anew in every frame, which costs a second pass.",
+        "estimated anew in every frame, which costs a second pass. `streamcount model scale` tells it.",
     )
     cell_diameter_um: float | None = Field(
         default=None,
@@ -151,6 +151,17 @@ class TfliteDetector:
         readings = readings_of(seen.maps, found.cells, seen.shape_px)
         return self._detections(frame, found, quality, readings), readings
 
+    def seen_diameter_px(self, frame: Frame) -> float | None:
+        """The reference cell's diameter that the frame itself shows, px, whatever is told; None if it shows none.
+
+        Raises FrameError as `detect` does.
+        """
+        info = self._bundle.input
+        return self._first_look(prepare(frame.image, info.channels, info.normalise, info.exposure))[1]
+
+    def _first_look(self, image: NDArray[np.uint8]) -> tuple[Look, float | None]:
+        return first_look(lambda scale: self._look(image, scale), max(image.shape[:2]), self._scale_rules)
+
     def _search(self, frame: Frame, *, labels: bool) -> tuple[_Found, Look, tuple[str, ...]]:
         """The cells that count, the look that is believed, and the frame's flags."""
         info = self._bundle.input
@@ -159,9 +170,7 @@ class TfliteDetector:
         if told is not None:
             seen = self._look(image, info.cell_diameter_px / told)
         else:
-            seen, diameter = first_look(
-                lambda scale: self._look(image, scale), max(image.shape[:2]), self._scale_rules
-            )
+            seen, diameter = self._first_look(image)
             off = 1.0 if diameter is None else diameter * seen.scale / info.cell_diameter_px
             if diameter is not None and not 1 / RESCALE_FROM <= off <= RESCALE_FROM:
                 seen = self._look(image, info.cell_diameter_px / diameter)

@@ -188,14 +188,18 @@ class FigureChart:
 
     def offer(self, names: Sequence[str]) -> None:
         """The figures that this camera's windows have; those of general interest are there in any case."""
-        known = [*HEADLINES, *sorted(set(names) - set(HEADLINES))]
-        if known != list(self._choice.options or ()):
+        # New ones come last: a browser answers with the place in the list that it had when somebody chose.
+        offered = list(self._choice.options)
+        known = [*offered, *sorted(set(names) - set(offered))]
+        if known != offered:
             self._choice.set_options({one: title(one) for one in known})
         if not self._chosen and names:
             self._chosen = True
             self._choice.set_value(next((one for one in HEADLINES if one in names), "cells"))
 
     async def _again(self) -> None:
+        # What a person has chosen stays, though the camera's figures be known only later.
+        self._chosen = True
         if self._drawn is not None:
             await self.draw(*self._drawn)
 
@@ -209,6 +213,9 @@ class FigureChart:
             )
         except SinkError as error:
             self._chart.draw([], span, "", str(error))
+            return
+        if name != self._choice.value:
+            # Another was chosen meanwhile, and is drawn by itself.
             return
         columns = told.answer.columns
         rows = [dict(zip(columns, row, strict=True)) for row in told.answer.rows]
