@@ -65,6 +65,7 @@ pins: $(VENV)/dev.stamp ## Resolve requirements/*.txt anew from pyproject.toml; 
 	$(COMPILE) --universal -c requirements/dev.txt --extra broker --extra dashboard pyproject.toml requirements/build.in -o requirements/demo.txt
 	$(COMPILE) --universal requirements/peers.in -o requirements/peers.txt
 	$(COMPILE) --universal requirements/btrack.in -o requirements/btrack.txt
+	$(COMPILE) --universal -c requirements/dev.txt requirements/pages.in -o requirements/pages.txt
 	$(COMPILE) --python-platform linux --extra tflite-runtime --no-emit-package ai-edge-litert \
 		pyproject.toml -o requirements/tflite-runtime.txt
 

@@ -15,6 +15,7 @@ from bench import (
     models,
     novelty,
     page,
+    page_libraries,
     page_workers,
     quality,
     sinks,
@@ -39,6 +40,7 @@ PARTS = {
     "kafka": kafka_path.run,
     "page": page.run,
     "page-workers": page_workers.run,
+    "page-libraries": page_libraries.run,
 }
 
 

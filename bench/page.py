@@ -108,16 +108,16 @@ def _look(console: Console, page: Any, url: str, pid: int, seconds: float) -> No
     tools = page.context.new_cdp_session(page)
     ages: list[float] = []
     memory: list[tuple[float, float]] = []
-    heaps = [_heap(tools)]
+    heaps = [heap_mib(tools)]
     first, before, began = page.evaluate(SEEN), usage(pid), time.monotonic()
     while (at := time.monotonic() - began) < seconds:
         ages += [age for age, _ in page.evaluate(SEEN)]
         memory.append((at, usage(pid)[1]))
         if at > seconds / 2 and len(heaps) == 1:
-            heaps.append(_heap(tools))
+            heaps.append(heap_mib(tools))
         time.sleep(1)
     after, took_s, last = usage(pid), time.monotonic() - began, page.evaluate(SEEN)
-    heaps.append(_heap(tools))
+    heaps.append(heap_mib(tools))
     moved = sum(then - at for (_, at), (_, then) in zip(first, last, strict=True)) / len(first) / took_s
     ages.sort()
     median, late = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
@@ -134,7 +134,7 @@ def _look(console: Console, page: Any, url: str, pid: int, seconds: float) -> No
     )
 
 
-def _heap(tools: Any) -> float:
+def heap_mib(tools: Any) -> float:
     """What the page's scripts hold, MiB, garbage left out. tools: the page's DevTools session."""
     tools.send("HeapProfiler.collectGarbage")
     return float(tools.send("Runtime.getHeapUsage")["usedSize"]) / MIB
