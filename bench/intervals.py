@@ -131,11 +131,31 @@ def dividing(cells: int, share: float, seed: int) -> float:
         number = max(int(rng.poisson(cells)), 1)
         begins = rng.uniform(-spell, frames, rng.poisson(number * share / spell * (frames + spell)))
         seen = np.minimum(begins + spell, frames) - np.maximum(begins, 0)
+        of_cell = np.minimum(np.bincount(rng.integers(0, number, len(seen)), seen, number) / frames, 1.0)
         sums = {Key("cells"): float(number), Key("cells_variance"): float(number)}
-        sums[Key("mitotic_cells")] = min(float(seen.sum()) / frames, float(number))
+        sums[Key("mitotic_cells")] = sums[Key("mitotic_covariance")] = float(of_cell.sum())
+        sums[Key("mitotic_variance")] = float(of_cell @ of_cell)
         told = figure_told(sums, "mitotic_index")
         held += told.low <= share <= told.high
     return held / RUNS
+
+
+def sized(cells: int, spread: float, seed: int) -> float:
+    """The like of the mean area: a Poisson number of cells whose areas scatter as the logarithmic normal does."""
+    rng = np.random.default_rng(seed)
+    truth = float(np.exp(spread**2 / 2))
+    held = []
+    for number in rng.poisson(cells, RUNS).tolist():
+        areas, key = rng.lognormal(0, spread, number), float(number)
+        sums = {Key("cells"): key, Key("cells_variance"): key, Key("cells_sized"): key}
+        sums[Key("cell_area_um2")], sums[Key("cell_area_squares_um4")] = (
+            float(areas.sum()),
+            float(areas @ areas),
+        )
+        if number >= 2:
+            told = figure_told(sums, "area_um2")
+            held.append(told.low <= truth <= told.high)
+    return float(np.mean(held))
 
 
 def cycles(number: int, spread: float, rng: Generator) -> Array:
@@ -224,6 +244,13 @@ def _shares(console: Console) -> None:
     )
     for cells in (20, 100, 300):
         table.add_row(str(cells), f"{100 * dividing(cells, 0.05, cells):.1f}")
+    console.print(table)
+    spreads = (0.15, 0.3, 0.6)
+    table = Table(
+        "cells", *map(str, spreads), title=f"mean area, by the scatter of areas' logarithms, {RUNS} runs"
+    )
+    for cells in (5, 20, 100, 300):
+        table.add_row(str(cells), *(f"{100 * sized(cells, spread, cells):.1f}" for spread in spreads))
     console.print(table)
 
 

@@ -8,17 +8,18 @@ from typing import Final, Literal
 
 from streamcount.alerts import AlertRule, JumpRule, LimitRule
 from streamcount.errors import ConfigurationError
-from streamcount.types import ModelIdentity
+from streamcount.types import ModelIdentity, figures
 from streamcount.types.figures import WINDOW_FIGURES
 
 # What it takes to tell a figure, beside cells.
 ROLES: Final = {
     "abnormal_cells": "abnormal", "abnormal_fraction": "abnormal", "dead_cells": "dead", "viability": "dead",
     "mitotic_cells": "mitotic", "mitotic_index": "mitotic",
+    **{f"{role}_{kind}": role for role in figures.ROLES for kind in ("variance", "covariance")},
 }  # fmt: skip
 OUTLINED: Final = frozenset({"confluence", "fields", "foreground", "patches"})
 IN_CHAMBER: Final = frozenset({"cells_per_ml", "volume_ml"})
-SIZED: Final = frozenset({"area_um2", "cell_area_um2", "cells_sized", "diameter_um"})
+SIZED: Final = frozenset({"area_um2", "cell_area_squares_um4", "cell_area_um2", "cells_sized", "diameter_um"})
 SCALED: Final = SIZED | IN_CHAMBER | {"cells_per_mm2", "field_mm2"}
 CROSSINGS: Final = frozenset({"crossings_backward", "crossings_forward"})
 # A group has these of those of its cameras that tell them, and all else only where every one does.

@@ -83,6 +83,23 @@ def wilson_interval(part: Numbers, whole: Numbers, level: float = LEVEL) -> tupl
     return low, high
 
 
+def mean_interval(
+    mean: float, variance: float, number: float, level: float = LEVEL
+) -> tuple[float, float] | None:
+    """(low, high) of the mean of what is not negative, by a sample's mean and variance; None of fewer than two.
+
+    number: of independent ones; it need not be whole. Student's interval (Biometrika 6, 1908, 1). variance: the mean
+    squared deviation, which is of number - 1 degrees of freedom. Raises ValueError.
+    """
+    from scipy.special import stdtrit
+
+    _check(level, mean, variance, number)
+    if number < 2:
+        return None
+    spread = float(stdtrit(number - 1, (1 + level) / 2)) * (variance / (number - 1)) ** 0.5
+    return max(mean - spread, 0.0), mean + spread
+
+
 def _check(level: float, *numbers: ArrayLike) -> None:
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval lies between 0 and 1, not {level}: use 0.95 for 95 %")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+# What a model may say of a class: its cells are dead, in division, or what a biologist wants to be told of.
+ROLES: Final = ("dead", "mitotic", "abnormal")
+
 
 class FigureMeaning(NamedTuple):
     """unit: as in `Figure.unit`, "" for a pure number. meaning: one line for a reader."""
@@ -22,6 +25,13 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "dead_cells": FigureMeaning("", "mean number of dead cells in a frame"),
     "mitotic_cells": FigureMeaning("", "mean number of cells in mitosis in a frame"),
     "abnormal_cells": FigureMeaning("", "mean number of cells of abnormal classes in a frame"),
+    **{
+        f"{role}_{kind}": FigureMeaning(
+            "", f"{kind} of {role}_cells{others}, were all different cells independent"
+        )
+        for role in ROLES
+        for kind, others in (("variance", ""), ("covariance", " and cells"))
+    },
     "appeared": FigureMeaning("", "cells that were first recognised within the field, and are no daughters"),
     "births": FigureMeaning("", "daughters of the divisions"),
     "deaths": FigureMeaning("", "cells that died"),
@@ -48,6 +58,7 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
     "doubling_time_h": FigureMeaning("h", "time in which the cells double"),
     "growth_rate_per_h": FigureMeaning("1/h", "growth rate of the number of cells"),
     "cell_area_um2": FigureMeaning("µm²", "areas of the cells in a frame summed"),
+    "cell_area_squares_um4": FigureMeaning("µm⁴", "squares of these areas summed"),
     "dwell_total_s": FigureMeaning("s", "how long the cells that left a zone had been in it, summed"),
     "dwell_s": FigureMeaning("s", "time that a cell stays in a zone"),
     "crossings_forward": FigureMeaning("", "cells that crossed a line forward"),
@@ -57,14 +68,15 @@ FIGURES: Final[dict[str, FigureMeaning]] = {
 # Of the whole field only, of zones or lines only, and of no single class.
 FIELD_ONLY: Final = frozenset(
     {
-        "area_um2", "cell_area_um2", "cells_counted", "cells_sized", "confluence", "diameter_um", "doubling_time_h",
-        "fields", "foreground", "growth_rate_per_h", "patches",
+        "area_um2", "cell_area_squares_um4", "cell_area_um2", "cells_counted", "cells_sized", "confluence",
+        "diameter_um", "doubling_time_h", "fields", "foreground", "growth_rate_per_h", "patches",
     }
 )  # fmt: skip
 PLACES_ONLY: Final = frozenset({"crossings_backward", "crossings_forward", "dwell_s", "dwell_total_s"})
 CLASSLESS: Final = PLACES_ONLY | {
     "abnormal_cells", "abnormal_fraction", "confluence", "dead_cells", "doubling_time_h", "field_mm2", "fields",
     "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
+    *(f"{role}_{kind}" for role in ROLES for kind in ("variance", "covariance")),
 }  # fmt: skip
 
 # Of no group of cameras.

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from streamcount.statistics import (
     CountRule,
     diameter_um,
+    mean_interval,
     poisson_interval,
     weighted_poisson_interval,
     wilson_interval,
@@ -31,7 +32,7 @@ EVENTS = (
     "crossings_forward",
     "crossings_backward",
 )
-SHARES = {"dead_cells": "viability", "mitotic_cells": "mitotic_index", "abnormal_cells": "abnormal_fraction"}
+SHARES = {"dead": "viability", "mitotic": "mitotic_index", "abnormal": "abnormal_fraction"}
 
 
 class Key(NamedTuple):
@@ -57,7 +58,7 @@ def figures_of(sums: Sums, rule: Rule) -> tuple[Figure, ...]:
     found = [_additive(key, value, sums, rule) for key, value in sums.items()]
     for zone, class_name in sorted({(key.zone, key.class_name) for key in sums if key.name == "cells"}):
         found += _densities(sums, zone, class_name, rule)
-        found += _sizes(sums, zone, class_name)
+        found += _sizes(sums, zone, class_name, rule)
     for zone in sorted({key.zone for key in sums}):
         found += _shares(sums, zone, rule)
         found += _dwell(sums, zone)
@@ -128,34 +129,60 @@ def _densities(sums: Sums, zone: str, class_name: str, rule: Rule) -> list[Figur
     ]
 
 
-def _sizes(sums: Sums, zone: str, class_name: str) -> list[Figure]:
+def _sizes(sums: Sums, zone: str, class_name: str, rule: Rule) -> list[Figure]:
+    """The mean area, with Student's interval of as many independent cells as the mean count stands for."""
     sized = sums.get(Key("cells_sized", zone, class_name), 0.0)
     if not sized:
         return []
     area = sums[Key("cell_area_um2", zone, class_name)] / sized
+    squares = sums.get(Key("cell_area_squares_um4", zone, class_name))
+    variance = sums.get(Key("cells_variance", zone, class_name))
+    bounds = None
+    if squares is not None and variance:
+        independent = sized * sums[Key("cells", zone, class_name)] / variance
+        bounds = mean_interval(area, max(squares / sized - area**2, 0.0), independent, rule.level)
+    in_um = None if bounds is None else (float(diameter_um(bounds[0])), float(diameter_um(bounds[1])))
     return [
-        figure(Key("area_um2", zone, class_name), area),
-        figure(Key("diameter_um", zone, class_name), float(diameter_um(area))),
+        figure(Key("area_um2", zone, class_name), area, bounds),
+        figure(Key("diameter_um", zone, class_name), float(diameter_um(area)), in_um),
     ]
 
 
 def _shares(sums: Sums, zone: str, rule: Rule) -> list[Figure]:
-    """Fractions of the cells, with Wilson's interval of as many independent cells as the mean count stands for."""
+    """Fractions of the cells, with Wilson's interval of as many independent cells as the share stands for."""
     cells, variance = sums.get(Key("cells", zone), 0.0), sums.get(Key("cells_variance", zone), 0.0)
     if not cells or not variance:
         return []
-    independent = cells * cells / variance
     found = []
-    for part_name, name in SHARES.items():
-        part = sums.get(Key(part_name, zone))
+    for role, name in SHARES.items():
+        part = sums.get(Key(f"{role}_cells", zone))
         if part is None:
             continue
         share = min(part / cells, 1.0)
+        independent = _independent(sums, zone, role, share)
         if name == "viability":
             share = 1.0 - share
         bounds = wilson_interval(share * independent, independent, rule.level)
         found.append(figure(Key(name, zone), share, bounds))
     return found
+
+
+def _independent(sums: Sums, zone: str, role: str, share: float) -> float:
+    """Of how many independent cells, each of which is or is not of the role, the share would vary as much.
+
+    The variance of a ratio of two sums over cells (Cochran, Sampling Techniques, 1977, section 2.11): where cell i
+    brings m of w, it is sum (m - share w)^2 / (sum w)^2. Cells that are of the role throughout or never give the
+    independent cells of the mean count; where each is for a while, and others after it, there are more.
+    """
+    cells, variance = sums[Key("cells", zone)], sums[Key("cells_variance", zone)]
+    if 0 < share < 1:
+        throughout = sums[Key(f"{role}_cells", zone)] * variance / cells
+        of_role = sums.get(Key(f"{role}_variance", zone), throughout)
+        both = sums.get(Key(f"{role}_covariance", zone), of_role)
+        spread = of_role - 2 * share * both + share**2 * variance
+        if spread > 0:
+            return share * (1 - share) * cells**2 / spread
+    return cells * cells / variance
 
 
 def _dwell(sums: Sums, zone: str) -> list[Figure]:

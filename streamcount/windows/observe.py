@@ -208,8 +208,7 @@ def _one_frame_older(windows: tuple[OpenWindow, ...], now_ns: int) -> tuple[Open
 
 
 def _with_this_frame(state: WindowsState, seen: Seen, sums: FrameSums, now_ns: int) -> tuple[OpenWindow, ...]:
-    in_zones = None if seen.surroundings is None else seen.surroundings.tracks
-    added = sighted(state.track_ids, seen.tracks, in_zones, len(sums.cells))
+    added = sighted(state, _layout(seen), seen)
     return tuple(
         msgspec.structs.replace(with_frame(window, sums), sightings=window.sightings + added)
         if window.start_ns <= now_ns < window.end_ns

@@ -1,4 +1,4 @@
-"""In how many frames of a window each cell was seen: what the interval of a mean count rests on."""
+"""In how many frames of a window each cell was seen, and was dead, dividing or abnormal: what intervals rest on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from streamcount.types import Int64Array, Tracks, TrackStatus
 from streamcount.types.tracks import rows_of
-from streamcount.windows.state import OpenWindow, WindowsState
+from streamcount.windows.seen import Seen
+from streamcount.windows.state import Layout, OpenWindow, WindowsState, roles_of
 
 
 def aligned(state: WindowsState, tracks: Tracks) -> WindowsState:
@@ -35,47 +36,52 @@ def _moved(
     tracks: int,
 ) -> tuple[OpenWindow, ...]:
     stay, places, over = columns
-    # All windows at once, (W, P, N): they are of one layout, and each frame moves them all.
+    # All windows at once, (W, 1 + R, P, N): they are of one layout, and each frame moves them all.
     before = np.stack([window.sightings for window in windows])
-    after = np.zeros((*before.shape[:2], tracks), np.int32)
-    after[:, :, places] = before.take(stay, axis=2)
-    lives = [window.lives for window in windows]
+    after = np.zeros((*before.shape[:3], tracks), np.int32)
+    after[..., places] = before.take(stay, axis=3)
     if len(over):
-        added = _summed(before.take(over, axis=2), over_classes, lives[0].shape[2])
-        lives = [old + added[:, row] for row, old in enumerate(lives)]
+        gone = before.take(over, axis=3)
+        windows = tuple(_with_lives(window, gone[row], over_classes) for row, window in enumerate(windows))
     return tuple(
-        msgspec.structs.replace(window, sightings=sightings, lives=summed)
-        for window, sightings, summed in zip(windows, after, lives, strict=True)
+        msgspec.structs.replace(window, sightings=sightings)
+        for window, sightings in zip(windows, after, strict=True)
     )
 
 
-def _summed(sightings: NDArray[np.int32], classes: Int64Array, number: int) -> NDArray[np.float64]:
-    """(3, ..., C) sightings, their squares and the tracks seen at all, of (..., N) sightings."""
+def _with_lives(window: OpenWindow, sightings: NDArray[np.int32], classes: Int64Array) -> OpenWindow:
+    """The window with these sightings (1 + R, P, N) summed up."""
     rows = sightings.astype(np.float64)
-    of_class = (classes[:, None] == np.arange(number)).astype(np.float64)
-    return np.asarray(np.stack([rows, rows * rows, rows > 0]) @ of_class)
+    seen, roles = rows[0], rows[1:]
+    of_class = (classes[:, None] == np.arange(window.lives.shape[2])).astype(np.float64)
+    return msgspec.structs.replace(
+        window,
+        lives=window.lives + np.stack([seen, seen * seen, seen > 0]) @ of_class,
+        role_lives=window.role_lives + np.stack([roles, roles * roles, roles * seen]).sum(axis=-1),
+    )
 
 
 def folded(window: OpenWindow, classes: Int64Array) -> OpenWindow:
     """The window with all sightings summed up: no more of its frames will come."""
     if not window.sightings.any():
         return window
-    lives = window.lives + _summed(window.sightings, classes, window.lives.shape[2])
-    return msgspec.structs.replace(window, lives=lives, sightings=np.zeros_like(window.sightings))
+    window = _with_lives(window, window.sightings, classes)
+    return msgspec.structs.replace(window, sightings=np.zeros_like(window.sightings))
 
 
-def sighted(
-    track_ids: Int64Array, tracks: Tracks, in_zones: NDArray[np.bool_] | None, places: int
-) -> NDArray[np.int32]:
-    """(P, N) what a frame adds to a window's sightings, whose columns are `track_ids`.
+def sighted(state: WindowsState, layout: Layout, seen: Seen) -> NDArray[np.int32]:
+    """(1 + R, P, N) what a frame adds to a window's sightings, whose columns are the state's tracks.
 
-    Cells that are trusted and were seen count.
-    in_zones: (M, Z), which tracks lie in which zone; None where there are no zones.
+    Cells that are trusted and were seen count, by the class that this frame shows.
     """
+    tracks, around, roles = seen.tracks, seen.surroundings, roles_of(layout.model)
     rows = np.flatnonzero(tracks.seen)
-    columns = np.searchsorted(track_ids, tracks.track_ids[rows])
-    added = np.zeros((places, len(track_ids)), np.int32)
-    added[0, columns] = 1
-    if in_zones is not None:
-        added[1:, columns] = in_zones[rows].T
+    columns = np.searchsorted(state.track_ids, tracks.track_ids[rows])
+    added = np.zeros((1 + len(roles), len(layout.places), len(state.track_ids)), np.int32)
+    added[0, 0, columns] = 1
+    if around is not None:
+        added[0, 1:, columns] = around.tracks[rows]
+    classes = seen.detections.class_ids[tracks.detection_rows[rows]]
+    for plane, members in zip(added[1:], roles.values(), strict=True):
+        plane[:, columns] = added[0][:, columns] * members[classes]
     return added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamcount.statistics import GrowthState, no_counts
 from streamcount.types import Int64Array, ModelIdentity
+from streamcount.types.figures import ROLES
 
 Float64Array: TypeAlias = NDArray[np.float64]
 
@@ -17,8 +19,9 @@ Float64Array: TypeAlias = NDArray[np.float64]
 HAPPENINGS = ("entries", "appeared", "divisions", "deaths", "exits", "lost", "abnormal")
 # Parts of the image's height and width, in which cells that gather show.
 THIRDS = 3
-# The rows of `OpenWindow.lives`.
+# The rows of `OpenWindow.lives`, and of `OpenWindow.role_lives`.
 SIGHTED, SQUARES, DIFFERENT = 0, 1, 2
+PRODUCTS = 2
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -31,6 +34,13 @@ class Layout(msgspec.Struct, frozen=True):
     places: tuple[str, ...] = ("",)
     lines: tuple[str, ...] = ()
     drawn: str = ""
+
+
+@lru_cache(maxsize=64)
+def roles_of(model: ModelIdentity) -> dict[str, NDArray[np.bool_]]:
+    """(C,) bool by role, in the order of ROLES, which classes have it; roles that no class has are left out."""
+    members = {role: np.isin(model.class_names, getattr(model, role)) for role in ROLES}
+    return {role: each for role, each in members.items() if each.any()}
 
 
 class OpenWindow(msgspec.Struct, frozen=True, eq=False):
@@ -46,12 +56,15 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     blocks: (9,) float64, the first by where cells lie, in thirds of the image's height and width.
     cells: (P, C) float64, cells summed over frames. cells_now: (P, C) float64, those of the last frame.
     counted: (C,) float64, cells summed that count in densities, each by its weight.
-    cell_areas_um2: (C,) float64, areas of cells summed over scaled frames. sized: (C,) float64, how many.
+    cell_areas_um2, cell_area_squares_um4: (C,) float64, areas of cells and their squares summed over scaled frames.
+    sized: (C,) float64, how many.
     happened: (P, C, 7) float64, events by HAPPENINGS.
     dwell_s: (P,) float64, how long the cells that left a zone had been in it, summed.
     crossings: (L, 2) float64, forward and backward.
-    sightings: (P, N) int32, in how many frames each living track was seen.
+    sightings: (1 + R, P, N) int32, in how many frames each living track was seen; then in how many of these it was of
+        a class of each role that the model has, in the order of ROLES.
     lives: (3, P, C) float64, of the tracks that are over: sightings, their squares, tracks.
+    role_lives: (3, R, P) float64, of these: sightings in the role, their squares, their products with all sightings.
     """
 
     name: str
@@ -62,12 +75,14 @@ class OpenWindow(msgspec.Struct, frozen=True, eq=False):
     cells_now: Float64Array
     counted: Float64Array
     cell_areas_um2: Float64Array
+    cell_area_squares_um4: Float64Array
     sized: Float64Array
     happened: Float64Array
     dwell_s: Float64Array
     crossings: Float64Array
     sightings: NDArray[np.int32]
     lives: Float64Array
+    role_lives: Float64Array
     field_um2: Float64Array
     areas: Float64Array
     blocks: Float64Array = msgspec.field(default_factory=lambda: np.zeros(THIRDS * THIRDS))
@@ -140,6 +155,7 @@ def no_windows() -> WindowsState:
 def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, cut: str) -> OpenWindow:
     """A window of which nothing was seen."""
     places, classes = len(layout.places), len(layout.model.class_names)
+    roles = len(roles_of(layout.model))
     return OpenWindow(
         name=name,
         start_ns=span_ns[0],
@@ -149,12 +165,14 @@ def opened(name: str, span_ns: tuple[int, int], layout: Layout, tracks: int, cut
         cells_now=np.zeros((places, classes)),
         counted=np.zeros(classes),
         cell_areas_um2=np.zeros(classes),
+        cell_area_squares_um4=np.zeros(classes),
         sized=np.zeros(classes),
         happened=np.zeros((places, classes, len(HAPPENINGS))),
         dwell_s=np.zeros(places),
         crossings=np.zeros((len(layout.lines), 2)),
-        sightings=np.zeros((places, tracks), np.int32),
+        sightings=np.zeros((1 + roles, places, tracks), np.int32),
         lives=np.zeros((3, places, classes)),
+        role_lives=np.zeros((3, roles, places)),
         field_um2=np.zeros(places),
         areas=np.zeros(2),
     )

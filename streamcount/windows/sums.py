@@ -20,6 +20,7 @@ class FrameSums(NamedTuple):
     cells: Float64Array
     counted: Float64Array
     cell_areas_um2: Float64Array
+    cell_area_squares_um4: Float64Array
     field_um2: Float64Array
     areas: Float64Array
     blocks: Float64Array
@@ -51,6 +52,7 @@ def sums_of(
         cells=cells,
         counted=np.bincount(classes, weights, number).astype(np.float64),
         cell_areas_um2=np.bincount(classes, areas_px * um2, number).astype(np.float64),
+        cell_area_squares_um4=np.bincount(classes, np.square(areas_px * um2), number).astype(np.float64),
         field_um2=place_areas_px * um2,
         areas=np.array([areas_px.sum(), areas_px @ areas_px]),
         blocks=in_ninths(detections.centroids_px, areas_px, detections.image_shape),
@@ -81,6 +83,7 @@ def with_frame(window: OpenWindow, frame: FrameSums) -> OpenWindow:
         cells_now=frame.cells,
         counted=window.counted + frame.counted,
         cell_areas_um2=window.cell_areas_um2 + frame.cell_areas_um2,
+        cell_area_squares_um4=window.cell_area_squares_um4 + frame.cell_area_squares_um4,
         sized=window.sized + frame.cells[0] if frame.scaled else window.sized,
         field_um2=window.field_um2 + frame.field_um2,
         scaled_frames=window.scaled_frames + frame.scaled,

@@ -14,18 +14,19 @@ from streamcount.windows.sightings import folded
 from streamcount.windows.state import (
     DIFFERENT,
     HAPPENINGS,
+    PRODUCTS,
     SIGHTED,
     SQUARES,
     Float64Array,
     Layout,
     OpenWindow,
     WindowsState,
+    roles_of,
 )
 
 UM2_PER_MM2 = 1e6
 # 1 mm2 x 1 µm is 1e-6 mL: 1 mL is 1e3 mm3.
 ML_PER_MM2_UM = 1e-6
-ROLES = ("dead", "mitotic", "abnormal")
 
 
 def told(
@@ -112,14 +113,13 @@ def _per_frame(
         yield from _by_class("cells_now", zone, window.cells_now[place], model)
         yield from _by_class("cells_seen", zone, window.lives[DIFFERENT, place], model)
         yield from _variances(cells[place], window.lives[:, place], frames, zone, model)
-        for role in ROLES:
-            members = [name in getattr(model, role) for name in model.class_names]
-            if any(members):
-                yield Key(f"{role}_cells", zone), float(cells[place][members].sum())
+        yield from _roles(cells[place], window, place, zone, model)
     yield from _by_class("cells_counted", "", window.counted / frames, model)
     if window.scaled_frames:
         yield from _by_class("cells_sized", "", window.sized / window.scaled_frames, model)
         yield from _by_class("cell_area_um2", "", window.cell_areas_um2 / window.scaled_frames, model)
+        squares = window.cell_area_squares_um4 / window.scaled_frames
+        yield from _by_class("cell_area_squares_um4", "", squares, model)
 
 
 def _variances(
@@ -137,6 +137,28 @@ def _variances(
         mean, seen = float(cells[rows].sum()), float(sighted[rows].sum()) / frames
         variance = float(squares[rows].sum()) / frames**2 * (mean / seen) ** 2 if seen else mean
         yield Key("cells_variance", zone, class_name), variance
+
+
+def _roles(
+    cells: Float64Array, window: OpenWindow, place: int, zone: str, model: ModelIdentity
+) -> Iterator[tuple[Key, float]]:
+    """How many cells are dead, in mitosis, abnormal; and how that varies, as `_variances` tells it of all cells.
+
+    A cell that is in mitosis for a tenth of the window adds a hundredth to the variance.
+    """
+    known = float(window.lives[SIGHTED, place].sum()) / window.frames
+    for row, (role, members) in enumerate(roles_of(model).items()):
+        mean = float(cells[members].sum())
+        sighted, squares, products = window.role_lives[[SIGHTED, SQUARES, PRODUCTS], row, place].tolist()
+        if sighted:
+            scale = mean * window.frames / sighted
+            variance = squares / window.frames**2 * scale**2
+            covariance = products / window.frames**2 * scale * float(cells.sum()) / known
+        else:
+            variance = covariance = mean
+        yield Key(f"{role}_cells", zone), mean
+        yield Key(f"{role}_variance", zone), variance
+        yield Key(f"{role}_covariance", zone), covariance
 
 
 def _extents(

@@ -14,7 +14,7 @@ from streamcount.wire import arrays
 MSGPACK_TYPE = "application/msgpack"
 
 # Raised whenever PipelineState changes its form: a state of another form is refused, never misread.
-STATE_VERSION = 7
+STATE_VERSION = 8
 OTHER_VERSION = "other-version"
 
 

@@ -15,7 +15,9 @@ NS_PER_MS = 1_000_000
 # Of two parts of one camera's window these add; all else is a mean per frame.
 ADDED = frozenset({*EVENTS, "abnormal", "cells_seen", "dwell_total_s"})
 # Each is told beside the number that it is divided by, so cameras that do not tell it are simply not in it.
-OF_WHOM_IT_IS_KNOWN = frozenset({"fields", "foreground", "patches", "cells_sized", "cell_area_um2"})
+OF_WHOM_IT_IS_KNOWN = frozenset(
+    {"fields", "foreground", "patches", "cells_sized", "cell_area_um2", "cell_area_squares_um4"}
+)
 # The order in which reasons are told.
 REASONS = (
     "frames-missing",
@@ -119,5 +121,5 @@ def _over_time(key: Key, told: Sequence[tuple[int, float]]) -> float:
         return fsum(value for _, value in told)
     frames = sum(number for number, _ in told) or 1
     # A mean's weights are shares of the frames, and its variance goes with their squares.
-    power = 2 if key.name == "cells_variance" else 1
+    power = 2 if key.name.endswith("variance") else 1
     return fsum((number / frames) ** power * value for number, value in told)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcount.statistics import (
+    mean_interval,
     poisson_interval,
     weighted_poisson_interval,
     wilson_interval,
@@ -119,3 +120,13 @@ def test_bad_input_is_refused(call):
 def test_a_percentage_for_a_level_is_told_how_to_be_written():
     with pytest.raises(ValueError, match=r"use 0\.95"):
         poisson_interval(3, 95)
+
+
+def test_the_interval_of_a_mean_is_students():
+    # Five with a mean of 10 and a sample standard deviation of 2; t of 4 degrees of freedom is 2.776 at 97.5 %.
+    low, high = mean_interval(10.0, 4.0 * 4 / 5, 5.0)
+    assert (low, high) == pytest.approx((10 - 2.776 * 2 / 5**0.5, 10 + 2.776 * 2 / 5**0.5), abs=1e-3)
+    assert mean_interval(1.0, 100.0, 3.0)[0] == 0
+    assert mean_interval(1.0, 1.0, 1.9) is None
+    with pytest.raises(ValueError, match="not negative"):
+        mean_interval(1.0, -1.0, 5.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamcount.statistics import poisson_interval
+from streamcount.statistics import poisson_interval, wilson_interval
 from streamcount.types import Figure
 from streamcount.windows.figures import Key, Rule, figures_of
 
@@ -52,6 +52,50 @@ def test_viability_is_of_cells_that_live_or_are_dead():
     found = told(of_cells(100, dead_cells=10), "viability")
     assert (found.value, found.low, found.high) == pytest.approx((0.9, 0.8256, 0.9448), abs=1e-4)
     assert told(of_cells(0, dead_cells=0), "viability") is None
+
+
+def of_spells(spells, cells, frames=50):
+    """The mitotic index where each of the first cells is in mitosis for so many of the frames."""
+    shares = np.asarray(spells, np.float64) / frames
+    sums = {"mitotic_cells": shares.sum(), "mitotic_variance": shares @ shares}
+    return told(of_cells(cells, mitotic_covariance=shares.sum(), **sums), "mitotic_index")
+
+
+def test_many_short_spells_tell_the_mitotic_index_better_than_few_long_ones():
+    # Two of 20 throughout: Wilson's interval of 2 of 20.
+    throughout = of_spells([50, 50], 20)
+    assert (throughout.value, throughout.low, throughout.high) == pytest.approx(
+        (0.1, 0.0279, 0.3010), abs=1e-4
+    )
+    # By the sum of squares: half of the cells for a fifth, (0.04 x 10 - 2 x 0.1 x 2 + 0.01 x 20) / 400 = 0.0005.
+    halves = of_spells([10] * 10, 20)
+    assert (halves.low, halves.high) == pytest.approx(wilson_interval(0.1 * 180, 180.0))
+    assert throughout.low < halves.low
+    assert halves.high < throughout.high
+
+
+def test_a_share_of_which_no_variance_is_told_is_of_cells_that_were_so_throughout():
+    sums = {"cells": 40.0, "cells_variance": 20.0, "dead_cells": 10.0}
+    found = told(sums, "viability")
+    assert (found.low, found.high) == pytest.approx(wilson_interval(60.0, 80.0))
+
+
+def sizes(areas):
+    areas = np.asarray(areas, np.float64)
+    sums = {"cells_sized": len(areas), "cell_area_um2": areas.sum(), "cell_area_squares_um4": areas @ areas}
+    sums = of_cells(len(areas), **sums)
+    return told(sums, "area_um2"), told(sums, "diameter_um")
+
+
+def test_a_mean_size_has_students_interval():
+    # A mean of 10 and a standard deviation of 2, five cells: 10 +- 2.776 x 2 / sqrt(5).
+    area, diameter = sizes([10 - 2 * 2**0.5, 10, 10, 10, 10 + 2 * 2**0.5])
+    assert (area.value, area.low, area.high) == pytest.approx((10, 7.517, 12.483), abs=1e-3)
+    assert (diameter.low, diameter.high) == pytest.approx(
+        (2 * (7.517 / np.pi) ** 0.5, 2 * (12.483 / np.pi) ** 0.5), abs=1e-3
+    )
+    alone, _ = sizes([10])
+    assert (alone.value, alone.low, alone.high) == (10, None, None)
 
 
 def confluence(covered, areas, field):

@@ -196,6 +196,35 @@ def test_fractions_follow_from_the_classes_that_the_model_marks():
     assert interval(window, "viability") == pytest.approx((0.0945, 0.9055), abs=1e-4)
 
 
+def test_a_cell_that_was_of_a_class_for_a_while_makes_a_share_that_is_surer_than_of_one_that_always_was():
+    places = [(100, 100), (200, 200), (300, 100), (100, 300)]
+    # In the window from 40 s the first is odd throughout, or all are, one after the other, for 16 to 4 frames.
+    always = [seen(i, places, odd=[0.95, 0.05, 0.05, 0.05]) for i in range(75)]
+    whose = np.searchsorted([46, 58, 66], np.arange(75), side="right")
+    by_turns = [seen(i, places, odd=np.where(np.arange(4) == whose[i], 0.95, 0.05)) for i in range(75)]
+    windows = {"forty": WindowConfig(length_s=40, grace_frames=3)}
+    shown = []
+    for film in (always, by_turns):
+        _, told = run(counting(windows), [with_model(d, mitotic=("odd",)) for d in film])
+        shown.append(next(window for window in told if window.frames == 40))
+    for window in shown:
+        assert value(window, "mitotic_index") == pytest.approx(0.25, abs=0.05)
+    assert value(shown[0], "mitotic_variance") == pytest.approx(value(shown[0], "mitotic_cells"), rel=0.2)
+    # 0.4, 0.3, 0.2 and 0.1, squared and added.
+    assert value(shown[1], "mitotic_variance") == pytest.approx(0.3, rel=0.05)
+    widths = [high - low for low, high in (interval(window, "mitotic_index") for window in shown)]
+    assert widths[1] < 0.6 * widths[0]
+
+
+def test_the_mean_size_of_cells_has_an_interval():
+    film = [with_meta(seen(i, CELLS), pixel_size_um=0.5) for i in range(14)]
+    film = [msgspec.structs.replace(d, areas_px=np.array([300, 420], np.float32)) for d in film]
+    _, [window, *_] = run(counting(), film)
+    assert value(window, "area_um2") == pytest.approx(90)
+    # Two cells that stay, 75 and 105 µm2: 90 +- 12.706 x 15.
+    assert interval(window, "area_um2") == pytest.approx((0, 90 + 12.706 * 15), rel=1e-3)
+
+
 def test_a_model_that_changes_within_a_run_closes_what_was_open():
     film = [seen(i, CELLS) for i in range(14)]
     film[5:] = [with_model(d, sha256="other") for d in film[5:]]
