@@ -14,7 +14,9 @@ TEMPERATURES = (0.2, 5.0)
 def fit_temperature(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
     """The temperature that log-odds are divided by so that scores (N,) fit best to being right (N,).
 
-    It minimises the negative log-likelihood (Guo et al., arXiv 1706.04599), between 0.2 and 5; 1 without scores.
+    It minimises the negative log-likelihood (Guo et al., arXiv 1706.04599), between 0.2 and 5; 1 without scores. Some
+    dozens of finds that are nearly all right ask for less than 0.2 and get certainty that new images do not bear out:
+    93 white blood cells for 0.04, by which the loss on 275 others rose from 0.06 to 0.23.
     """
     from scipy.optimize import minimize_scalar
 
