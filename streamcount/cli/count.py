@@ -17,10 +17,9 @@ from streamcount.errors import ExitCode, SourceError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streamcount.cli._counting import Outputs, Report, Seen
+    from streamcount.cli._counting import FileCounter, Report, Seen
     from streamcount.cli._inputs import Recording
     from streamcount.detection import Detector
-    from streamcount.tracking import KalmanConfig
     from streamcount.windows import WindowsSetup
 
 _TOLD_ERRORS = 20
@@ -133,11 +132,12 @@ def count(
     """
     from rich.console import Console
 
-    from streamcount.cli._counting import Outputs
+    from streamcount.cli._counting import FileCounter, Outputs
     from streamcount.cli._inputs import find_recordings, input_options
     from streamcount.cli._options import tracker_config
     from streamcount.cli._tables import count_table
     from streamcount.cli._windows import windows_csv, windows_table
+    from streamcount.pipeline import Pipeline
     from streamcount.sinks.ctc import CtcWriter
     from streamcount.sinks.results import STDOUT, ResultWriter
 
@@ -168,9 +168,9 @@ def count(
     with ExitStack() as stack:
         writer = None if output is None else stack.enter_context(ResultWriter(output))
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
-        outputs = Outputs(writer, overlay, masks, tracks)
-        in_um = cell_diameter_um is not None
-        report = _run(recordings, built, following, outputs, threads, told, setup, in_um)
+        pipeline = None if following is None else Pipeline(built, following.build(), windows=setup)
+        counter = FileCounter(built, pipeline, Outputs(writer, overlay, masks, tracks), threads)
+        report = _run(recordings, counter, told, in_um=cell_diameter_um is not None)
     console = told if STDOUT in (output, csv) else output_console()
     console.print(count_table(report.runs, built.model.class_names))
     if window is not None:
@@ -184,30 +184,16 @@ def count(
         raise typer.Exit(ExitCode.INPUT)
 
 
-def _run(
-    recordings: list[Recording],
-    detector: Detector,
-    tracker: KalmanConfig | None,
-    outputs: Outputs,
-    threads: int,
-    told: Console,
-    windows: WindowsSetup | None,
-    in_um: bool,
-) -> Report:
+def _run(recordings: list[Recording], counter: FileCounter, told: Console, *, in_um: bool) -> Report:
     """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read.
 
     in_um: whether the size of cells was told in µm, so that the first frame of unknown pixel size is told.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from streamcount.cli._counting import FileCounter
-    from streamcount.pipeline import Pipeline
-
     known = [recording.frame_count for recording in recordings]
     total = None if None in known else sum(number or 0 for number in known)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    pipeline = Pipeline(detector, tracker.build(), windows=windows) if tracker else None
-    counter = FileCounter(detector, pipeline, outputs, threads)
     quiet = not told.is_terminal or total == 1
     with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
         task = progress.add_task("counting", total=total)
