@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import typer
+
+log = logging.getLogger(__name__)
 
 
 def worker(
@@ -23,12 +26,14 @@ def worker(
 
     Workers share the cameras by partitions: start as many as you like, on as many machines as you like.
     SIGTERM or Ctrl-C drains what is in work, commits, and exits 0. A worker that is killed changes no result.
+    What `streamcount check-config` refuses is refused here too, with exit code 4.
     """
     from streamcount.service.processes import exit_on_sigterm, set_up_logging
 
     # Until the worker takes over, there is nothing to drain.
     exit_on_sigterm()
     from streamcount.config import load_settings
+    from streamcount.config.classes import check_classes
     from streamcount.service.topics import require_topics
     from streamcount.service.worker.run import run_worker
 
@@ -39,5 +44,8 @@ def worker(
         settings = settings.model_copy(update={"kafka": kafka})
     if port is not None:
         settings = settings.model_copy(update={"worker": settings.worker.model_copy(update={"port": port})})
+    # A rule that no camera can fulfil would be silent for ever: refused here as by check-config.
+    for words in check_classes(settings):
+        log.warning("%s", words)
     require_topics(settings)
     raise typer.Exit(run_worker(settings, processes))
