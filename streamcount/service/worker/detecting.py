@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from streamcount.config import Settings
+from streamcount.detection import LabelsDetector
 from streamcount.errors import FrameError
 from streamcount.service.worker.metrics import WorkerMetrics
 from streamcount.service.worker.pipelines import Pipelines
@@ -70,10 +71,16 @@ class Detecting:
             )
 
     def _detect(self, value: bytes, content_type: str, metadata: FrameMetadata) -> Detections:
+        pipeline = self._pipelines.of(metadata.camera_id)
+        if isinstance(pipeline.detector, LabelsDetector) and content_type == "image/jpeg":
+            raise FrameError(
+                "lossy-labels",
+                "JPEG has changed the values that tell labelled cells apart; send labels as PNG or raw",
+            )
         started = perf_counter()
         image = decode_image(value, content_type, self._limits.frame_pixels)
         decoded = perf_counter()
-        detections = self._pipelines.of(metadata.camera_id).detect(Frame(image, metadata))
+        detections = pipeline.detect(Frame(image, metadata))
         detected = perf_counter()
         self._metrics.stage_seconds.labels("decode").observe(decoded - started)
         self._metrics.stage_seconds.labels("detect").observe(detected - decoded)
