@@ -13,8 +13,9 @@ import numpy as np
 
 from streamcount.errors import CorrectionError, TrainingError
 from streamcount.sinks.corrections import CorrectionsFolder
-from streamcount.training.data.sheet import write_picture
-from streamcount.training.data.write import require_new, write_class_names, yolo_lines
+from streamcount.training.data.outlined import Outliner
+from streamcount.training.data.write import require_new, write_class_names, write_labelled
+from streamcount.types import Image
 from streamcount.types.corrections import LabelledCell, Saving, labelled_by, new_classes_of
 from streamcount.wire import decode_image
 
@@ -44,12 +45,15 @@ class CorrectedSet:
     class_names: tuple[str, ...]
 
 
-def write_corrected(folder: Path, output: Path, choice: CorrectedChoice | None = None) -> CorrectedSet:
-    """Writes OUTPUT/images, OUTPUT/labels (YOLO), OUTPUT/classes.txt, and OUTPUT/frames.csv telling whence each is.
+def write_corrected(
+    folder: Path, output: Path, choice: CorrectedChoice | None = None, outliner: Outliner | None = None
+) -> CorrectedSet:
+    """Writes OUTPUT/images, OUTPUT/labels, OUTPUT/classes.txt, and OUTPUT/frames.csv telling whence each is.
 
-    A frame's labels are what was found in it with its corrections applied in order. Frames whose last saving does not
-    say that all else is right are left out: cells that were missed in them would teach that there are none.
-    Raises TrainingError where nothing can be made of the folder, CorrectionError where it is damaged.
+    Labels are YOLO boxes, or with an outliner label images. A frame's labels are what was found in it with its
+    corrections applied in order. Frames whose last saving does not say that all else is right are left out: cells
+    that were missed in them would teach that there are none. Raises TrainingError where nothing can be made of the
+    folder, CorrectionError where it is damaged.
     """
     require_new(output)
     kept = CorrectionsFolder(folder)
@@ -77,12 +81,17 @@ def write_corrected(folder: Path, output: Path, choice: CorrectedChoice | None =
     # Before anything is written: half a set would be in the way of the next try.
     for savings in checked:
         _bytes_of(kept, savings[0])
+        if outliner is not None:
+            outliner.require_own(savings[0].frame)
     rows, cells = [], 0
     for savings in _by_time(checked):
         found = labelled_by(savings)
         name = f"{savings[0].frame.camera_id}-{savings[0].frame.frame_sha256[:12]}"
-        _write_image(kept, savings[0], output / "images" / f"{name}.png")
-        _write_label(savings[0], found, class_names, output / "labels" / f"{name}.txt")
+        image = _image_of(kept, savings[0])
+        boxes = np.array([cell.box_px for cell in found], np.float32).reshape(-1, 4)
+        ids = np.array([class_names.index(cell.class_name) for cell in found], np.int64)
+        labels = None if outliner is None else outliner.labels(image, savings[0].frame, found)
+        write_labelled(output, name, image, boxes, ids, labels, len(class_names))
         rows.append(_row(name, savings, found))
         cells += len(found)
     write_class_names(output, class_names)
@@ -127,19 +136,10 @@ def _bytes_of(kept: CorrectionsFolder, saving: Saving) -> bytes:
     return data
 
 
-def _write_image(kept: CorrectionsFolder, saving: Saving, target: Path) -> None:
-    """The pixels that the worker saw, as PNG: a reader of the JPEG itself might turn it as its camera was held."""
+def _image_of(kept: CorrectionsFolder, saving: Saving) -> Image:
+    """The pixels that the worker saw, and no JPEG: a reader of that might turn it as its camera was held."""
     data, frame = _bytes_of(kept, saving), saving.frame
-    write_picture(target, decode_image(data, frame.content_type, frame.width_px * frame.height_px))
-
-
-def _write_label(
-    saving: Saving, cells: Sequence[LabelledCell], class_names: Sequence[str], path: Path
-) -> None:
-    boxes = np.array([cell.box_px for cell in cells], np.float32).reshape(-1, 4)
-    ids = np.array([class_names.index(cell.class_name) for cell in cells], np.int64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yolo_lines(boxes, ids, (saving.frame.height_px, saving.frame.width_px)), encoding="utf-8")
+    return decode_image(data, frame.content_type, frame.width_px * frame.height_px)
 
 
 def _row(name: str, savings: Sequence[Saving], cells: Sequence[LabelledCell]) -> list[object]:
