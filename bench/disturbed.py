@@ -108,7 +108,7 @@ class Disturbed:
         """The detector's own."""
         return self.detector.model
 
-    def detect(self, frame: Frame, *, labels: bool = False) -> Detections:
+    def detect(self, frame: Frame, *, labels: bool = False, outlines: bool = False) -> Detections:
         """The cells of the disturbed frame; without outlines."""
         found = self.detector.detect(Frame(self.disturb(_colour(frame.image)), frame.metadata))
         return msgspec.structs.replace(found, boxes_px=found.boxes_px / np.float32(self.scale))

@@ -18,8 +18,9 @@ class Detector(Protocol):
         """Who decides, and between which classes."""
         ...
 
-    def detect(self, frame: Frame, *, labels: bool = False) -> Detections:
-        """The cells of `frame`; with `labels` also the label image that tells which pixels are whose.
+    def detect(self, frame: Frame, *, labels: bool = False, outlines: bool = False) -> Detections:
+        """The cells of `frame`; with `labels` also the label image that tells which pixels are whose, and with
+        `outlines` the points around each cell, where the detector knows its pixels.
 
         Raises FrameError where this frame cannot be used, ModelError where no frame could.
         """

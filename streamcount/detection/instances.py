@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.detection.contours import outlines_of
 from streamcount.detection.postprocess import STRIDE_PX, Cells, Maps
-from streamcount.types import Float32Array
+from streamcount.types import OUTLINE_POINTS, Float32Array, UInt8Array
 
 FOREGROUND = 0.5
 # A vote may miss its peak by this share of the cell's longer half side, and by so many map cells more.
@@ -32,7 +33,8 @@ class Instances:
 
     cells: as decoded, but with boxes about their pixels. centroids_px (N, 2) and areas_px (N,): of the pixels,
     weighed by how much of each is cell, in pixels of the net's input. foreground_px: their sum. decoded: the cells
-    with the boxes that they were decoded with, for outlines at a finer resolution.
+    with the boxes that they were decoded with, for outlines at a finer resolution. outlines: (N, 24, 2) points around
+    the cells, see `Detections.outlines`; None where nobody asked for them.
     """
 
     cells: Cells
@@ -40,6 +42,7 @@ class Instances:
     areas_px: Float32Array
     foreground_px: float
     decoded: Cells
+    outlines: UInt8Array | None = None
 
 
 @dataclass(frozen=True)
@@ -131,17 +134,25 @@ def _everywhere(at: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.intp
     return np.pad(number.take(np.asarray(nearest, np.int32)), 1, mode="edge")
 
 
-def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int], least_area_px: float = 0.0) -> Instances:
+def gather(
+    cells: Cells,
+    maps: Maps,
+    shape_px: tuple[int, int],
+    least_area_px: float = 0.0,
+    *,
+    outlined: bool = False,
+) -> Instances:
     """Give every foreground pixel of the maps to its cell; cells without any, or of a smaller area, are left out.
 
-    shape_px: (height, width) of the image within the net's input.
+    shape_px: (height, width) of the image within the net's input. outlined: with points around the cells.
     """
     height, width = -(-shape_px[0] // STRIDE_PX), -(-shape_px[1] // STRIDE_PX)
     coverage = maps.foreground.values(height, width)[..., 0]
     if not len(cells):
         nothing = np.zeros(0, np.float32)
         covered = float(_solid(coverage).sum()) * STRIDE_PX**2
-        return Instances(cells, nothing.reshape(0, 2), nothing, covered, cells)
+        none = np.zeros((0, OUTLINE_POINTS, 2), np.uint8) if outlined else None
+        return Instances(cells, nothing.reshape(0, 2), nothing, covered, cells, none)
     # A border pixel is less than half covered, and still counts for the area by its share.
     pixels = np.flatnonzero(coverage > 0.25)
     row = pixels // width
@@ -153,16 +164,26 @@ def gather(cells: Cells, maps: Maps, shape_px: tuple[int, int], least_area_px: f
     bins, number = owners + 1, len(cells) + 1
     weights = (share, share * (rows + 0.5), share * (columns + 0.5))
     sums = np.stack([np.bincount(bins, weight, number)[1:] for weight in weights])
-    low, high = _extents(np.where(share > FOREGROUND, owners, -1), pixels, row, (len(cells), width))
+    solid = np.where(share > FOREGROUND, owners, -1)
+    low, high = _extents(solid, pixels, row, (len(cells), width))
     keep = (high[:, 0] > 0) & (sums[0] * STRIDE_PX**2 >= least_area_px)
     if not keep.all():
         cells, sums, low, high = cells.take(keep), sums[:, keep], low[keep], high[keep]
+    boxes = _boxes(cells, low * STRIDE_PX, high * STRIDE_PX, shape_px)
+    lines = None
+    if outlined:
+        # Of one number more than there are cells, so that nobody's, -1, is the last.
+        numbers = np.append(np.cumsum(keep) * keep, 0).astype(np.float32)
+        labels = np.zeros(coverage.shape, np.float32)
+        labels.ravel()[pixels] = numbers.take(solid, mode="wrap")
+        lines = outlines_of(labels, boxes / STRIDE_PX, coverage)
     return Instances(
-        replace(cells, boxes_px=_boxes(cells, low * STRIDE_PX, high * STRIDE_PX, shape_px)),
+        replace(cells, boxes_px=boxes),
         (sums[1:] / np.maximum(sums[0], 1e-6) * STRIDE_PX).T.astype(np.float32, order="C"),
         (sums[0] * STRIDE_PX**2).astype(np.float32),
         float(sums[0].sum()) * STRIDE_PX**2,
         cells,
+        lines,
     )
 
 

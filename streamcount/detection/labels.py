@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamcount.detection.contours import outlines_of
 from streamcount.detection.regions import measure
 from streamcount.errors import FrameError
 from streamcount.types import Detections, Frame, ModelIdentity
@@ -45,7 +46,7 @@ class LabelsDetector:
         settings = self.config.model_dump_json().encode()
         self.model = ModelIdentity("labels", hashlib.sha256(settings).hexdigest(), CLASS_NAMES)
 
-    def detect(self, frame: Frame, *, labels: bool = False) -> Detections:
+    def detect(self, frame: Frame, *, labels: bool = False, outlines: bool = False) -> Detections:
         """The objects of the label image `frame`, in the order of their values.
 
         Raises FrameError ("bad-image") for an image of colours.
@@ -69,4 +70,5 @@ class LabelsDetector:
             # Values are names, and no brightness.
             intensities=np.full(number, np.nan, np.float32),
             foreground_fraction=float(regions.areas.sum()) / image.size,
+            outlines=outlines_of(regions.labels, regions.boxes) if outlines else None,
         )

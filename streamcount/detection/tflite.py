@@ -20,7 +20,7 @@ from streamcount.detection.scale import Look, ScaleRules, first_look
 from streamcount.detection.second import CropClassifier
 from streamcount.errors import FrameError, ModelError
 from streamcount.statistics import IMAGE_EDGE_PX, counted_in_image
-from streamcount.types import Detections, Float32Array, Frame, ModelIdentity
+from streamcount.types import Detections, Float32Array, Frame, ModelIdentity, UInt8Array
 
 RESCALE_FROM = 1.12  # a second pass only where the scale is off by more
 LARGEST_INPUT_PX = 100_000_000  # beyond, the scale told is a mistake, or the memory too small
@@ -133,7 +133,7 @@ class TfliteDetector:
         """What `model.toml` says."""
         return self._bundle
 
-    def detect(self, frame: Frame, *, labels: bool = False) -> Detections:
+    def detect(self, frame: Frame, *, labels: bool = False, outlines: bool = False) -> Detections:
         """The cells of `frame`. Nothing is kept between frames.
 
         A row of `class_probabilities` need not sum to 1: the rest is the probability that there is no cell.
@@ -141,7 +141,7 @@ class TfliteDetector:
         searched at the scale usual for the model), "pixel-size-unknown" (so that cell_diameter_um says nothing).
         Raises FrameError "too-large" where the frame, scaled to the net's cell size, exceeds 100 Mpx.
         """
-        found, seen, quality = self._search(frame, labels=labels)
+        found, seen, quality = self._search(frame, labels=labels, outlined=outlines)
         readings = None if self._usual is None else readings_of(seen.maps, found.cells, seen.shape_px)
         return self._detections(frame, found, quality, readings)
 
@@ -162,7 +162,9 @@ class TfliteDetector:
     def _first_look(self, image: NDArray[np.uint8]) -> tuple[Look, float | None]:
         return first_look(lambda scale: self._look(image, scale), max(image.shape[:2]), self._scale_rules)
 
-    def _search(self, frame: Frame, *, labels: bool) -> tuple[_Found, Look, tuple[str, ...]]:
+    def _search(
+        self, frame: Frame, *, labels: bool, outlined: bool = False
+    ) -> tuple[_Found, Look, tuple[str, ...]]:
         """The cells that count, the look that is believed, and the frame's flags."""
         info = self._bundle.input
         image = prepare(frame.image, info.channels, info.normalise, info.exposure)
@@ -174,7 +176,7 @@ class TfliteDetector:
             off = 1.0 if diameter is None else diameter * seen.scale / info.cell_diameter_px
             if diameter is not None and not 1 / RESCALE_FROM <= off <= RESCALE_FROM:
                 seen = self._look(image, info.cell_diameter_px / diameter)
-        found = self._found(frame, seen, labels=labels)
+        found = self._found(frame, seen, labels=labels, outlined=outlined)
         if self._second is not None:
             # Where the scale is told, a smear of large cells shows large cells; else they are the usual ones.
             usual = told or self._scale_rules.diameter(seen) or info.cell_diameter_px / seen.scale
@@ -216,14 +218,15 @@ class TfliteDetector:
         cells = decode(maps, self._rules, shape)
         return Look(cells, maps, (shape[0] / height, shape[1] / width), shape)
 
-    def _found(self, frame: Frame, seen: Look, *, labels: bool) -> _Found:
+    def _found(self, frame: Frame, seen: Look, *, labels: bool, outlined: bool) -> _Found:
         """The cells that count, in pixels of the frame."""
         shape = frame.image.shape[0], frame.image.shape[1]
         cells = seen.cells.take(seen.cells.scores >= self._thresholds[seen.cells.class_ids])
         scale, limits = np.array(seen.scale_yx, np.float32), np.array([*shape] * 2, np.float32)
         if self._bundle.task == DENSE_INSTANCES:
             disc_px = self._bundle.input.cell_diameter_px**2 * np.pi / 4
-            whole = gather(cells, seen.maps, seen.shape_px, self._bundle.least_area * disc_px)
+            least_px = self._bundle.least_area * disc_px
+            whole = gather(cells, seen.maps, seen.shape_px, least_px, outlined=outlined)
             return _Found(
                 whole.decoded,
                 np.asarray(np.minimum(whole.cells.boxes_px / np.tile(scale, 2), limits), np.float32),
@@ -232,6 +235,7 @@ class TfliteDetector:
                 whole.cells.probabilities,
                 outlines(whole, seen.maps, seen.shape_px, shape) if labels else None,
                 whole.foreground_px / (seen.shape_px[0] * seen.shape_px[1]),
+                whole.outlines,
             )
         boxes = np.asarray(np.minimum(cells.boxes_px / np.tile(scale, 2), limits), np.float32)
         sides = boxes[:, 2:] - boxes[:, :2]
@@ -262,6 +266,7 @@ class TfliteDetector:
             quality=quality,
             foreground_fraction=found.foreground_fraction,
             novelties=novelties,
+            outlines=found.outlines,
         )
 
 
@@ -279,6 +284,7 @@ class _Found:
     probabilities: Float32Array
     labels: NDArray[np.uint16] | None = None
     foreground_fraction: float | None = None
+    outlines: UInt8Array | None = None
 
     def take(self, keep: NDArray[np.bool_]) -> _Found:
         """Some of the cells only; the label image keeps to their new numbers."""
@@ -290,6 +296,7 @@ class _Found:
             self.probabilities[keep],
             None if self.labels is None else _only(self.labels, keep),
             self.foreground_fraction,
+            None if self.outlines is None else self.outlines[keep],
         )
 
 

@@ -6,14 +6,16 @@ import hashlib
 from typing import Literal
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamcount.detection.contours import outlines_of
 from streamcount.detection.foreground import Image, Polarity, cell_mask
 from streamcount.detection.regions import Regions, measure, split_touching
 from streamcount.errors import FrameError
-from streamcount.types import Detections, Frame, ModelIdentity, empty_detections
+from streamcount.types import OUTLINE_POINTS, Detections, Frame, ModelIdentity, empty_detections
 
 # The smallest cell keeps at least this many pixels across in the image that is worked on.
 WORKING_DIAMETER = 5.0
@@ -91,7 +93,7 @@ class WatershedDetector:
         """The settings' identity."""
         return self._model
 
-    def detect(self, frame: Frame, *, labels: bool = False) -> Detections:
+    def detect(self, frame: Frame, *, labels: bool = False, outlines: bool = False) -> Detections:
         """See Detector.detect. Raises FrameError ("too-small") for an image below 4 pixels a side."""
         height, width = frame.image.shape[:2]
         if min(height, width) < 4:
@@ -110,15 +112,18 @@ class WatershedDetector:
             min_contrast=self.config.min_contrast * full_scale,
         )
         if mask is None:
-            return self._nothing(frame, quality, labels)
+            return self._nothing(frame, quality, labels, outlines)
         regions = measure(
             split_touching(mask, self.config.split_saddle),
             min_area=np.pi / 4 * (smallest_px / scale) ** 2,
             max_area=np.pi / 4 * (largest_px / scale) ** 2,
         )
         if not len(regions.areas):
-            return self._nothing(frame, quality, labels)
-        return self._in_full_pixels(frame, regions, scale_yx, quality, labels)
+            return self._nothing(frame, quality, labels, outlines)
+        found = self._in_full_pixels(frame, regions, scale_yx, quality, labels)
+        if not outlines:
+            return found
+        return msgspec.structs.replace(found, outlines=outlines_of(regions.labels, regions.boxes))
 
     def _diameters_px(self, frame: Frame) -> tuple[float, float]:
         config, pixel_um = self.config, frame.metadata.pixel_size_um
@@ -126,15 +131,13 @@ class WatershedDetector:
             return config.min_diameter_px, config.max_diameter_px
         return max(3.0, config.min_diameter_um / pixel_um), max(4.0, config.max_diameter_um / pixel_um)
 
-    def _nothing(self, frame: Frame, quality: tuple[str, ...], labels: bool) -> Detections:
+    def _nothing(self, frame: Frame, quality: tuple[str, ...], labels: bool, outlines: bool) -> Detections:
         shape = (frame.image.shape[0], frame.image.shape[1])
-        found = empty_detections(frame.metadata, shape, self._model)
-        return Detections(
-            **{
-                **{name: getattr(found, name) for name in Detections.__struct_fields__},
-                "quality": ("empty", *quality),
-                "labels": np.zeros(shape, np.uint16) if labels else None,
-            }
+        return msgspec.structs.replace(
+            empty_detections(frame.metadata, shape, self._model),
+            quality=("empty", *quality),
+            labels=np.zeros(shape, np.uint16) if labels else None,
+            outlines=np.zeros((0, OUTLINE_POINTS, 2), np.uint8) if outlines else None,
         )
 
     def _in_full_pixels(

@@ -64,12 +64,13 @@ class Pipeline:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
         return PipelineState(camera_id=camera_id, tracker=self.tracker.initial_state())
 
-    def detect(self, frame: Frame, labels: bool = False) -> Detections:
+    def detect(self, frame: Frame, labels: bool = False, outlines: bool = False) -> Detections:
         """The cells of a frame, and how good it is as a picture. Stateless and expensive.
 
-        A frame too small to be measured has no `picture`. Raises FrameError, ModelError.
+        labels, outlines: see Detector.detect; nothing that follows depends on them. A frame too small to be measured
+        has no `picture`. Raises FrameError, ModelError.
         """
-        found = self.detector.detect(frame, labels=labels)
+        found = self.detector.detect(frame, labels=labels, outlines=outlines)
         if not measurable(frame.image):
             return described(found, frame.image)
         half = halved(frame.image)

@@ -1,12 +1,15 @@
 """The vocabulary of the data's path: what passes from one step to the next."""
 
 from streamcount.types.detections import (
+    OUTLINE_POINTS,
     Detections,
     Float32Array,
     Int64Array,
     ModelIdentity,
     PictureMeasures,
+    UInt8Array,
     empty_detections,
+    outlines_in_boxes,
 )
 from streamcount.types.events import (
     GROUP_RUN,
@@ -41,6 +44,7 @@ from streamcount.types.tracks import Divisions, Stage, Tracks, TrackStatus, no_d
 __all__ = [
     "GROUP_RUN",
     "IDENTIFIER",
+    "OUTLINE_POINTS",
     "AlertAcknowledged",
     "AlertCleared",
     "AlertRaised",
@@ -74,9 +78,11 @@ __all__ = [
     "Stage",
     "TrackStatus",
     "Tracks",
+    "UInt8Array",
     "WindowClosed",
     "ZoneEntered",
     "ZoneLeft",
     "empty_detections",
     "no_divisions",
+    "outlines_in_boxes",
 ]

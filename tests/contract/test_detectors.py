@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
 from streamcount.detection import Detector, DetectorConfig
 from streamcount.errors import FrameError
-from streamcount.types import Detections, Frame
+from streamcount.types import OUTLINE_POINTS, Detections, Frame
 from tests.films import discs, metadata
 
-KINDS = [{"kind": "watershed"}, {"kind": "tflite", "model": "blood-smear"}, {"kind": "labels"}]
+KINDS = [
+    {"kind": "watershed"},
+    {"kind": "tflite", "model": "blood-smear"},
+    {"kind": "tflite", "model": "nuclei"},
+    {"kind": "labels"},
+]
 CENTRES = [(30.0, 30.0), (40.0, 90.0), (100.0, 50.0), (110.0, 140.0), (60.0, 160.0)]
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda settings: settings["kind"])
+@pytest.fixture(scope="module", params=KINDS, ids=lambda settings: settings.get("model", settings["kind"]))
 def detector(request) -> Detector:
     return TypeAdapter(DetectorConfig).validate_python(request.param).build()
 
@@ -90,9 +96,32 @@ def test_arrays_have_their_shapes_types_and_bounds(detector, frame, labels):
         assert found.labels.max(initial=0) <= number
 
 
+@pytest.mark.parametrize("frame", frames(), ids=lambda frame: f"{frame.image.shape} {frame.image.dtype}")
+def test_outlines_are_drawn_where_one_asks_and_change_nothing_else(detector, frame):
+    if frame.image.ndim == 3 and detector.model.name == "labels":
+        return
+    plain, outlined = detector.detect(frame), detector.detect(frame, outlines=True)
+    assert plain.outlines is None
+    assert plain.outlines_px is None
+    assert same(plain, msgspec.structs.replace(outlined, outlines=None))
+    if outlined.outlines is None:
+        # A model of boxes knows no pixels.
+        assert detector.model.name == "blood-smear"
+        return
+    assert outlined.outlines.shape == (len(outlined), OUTLINE_POINTS, 2)
+    assert outlined.outlines.dtype == np.uint8
+    points = outlined.outlines_px
+    known = outlined.outlines.any(axis=(1, 2))
+    assert (np.isfinite(points).all(axis=(1, 2)) == known).all()
+    assert (points[known] > -1).all()
+    assert (points[known] < np.array(frame.image.shape[:2]) + 1).all()
+
+
 def test_the_same_frame_gives_the_same_whatever_came_before(detector):
-    first = [detector.detect(frame, labels=True) for frame in usable(detector)]
-    second = [detector.detect(frame, labels=True) for frame in reversed(usable(detector))][::-1]
+    first = [detector.detect(frame, labels=True, outlines=True) for frame in usable(detector)]
+    second = [detector.detect(frame, labels=True, outlines=True) for frame in reversed(usable(detector))][
+        ::-1
+    ]
     assert all(same(one, other) for one, other in zip(first, second, strict=True))
 
 
