@@ -93,6 +93,7 @@ def _border(
         inside = rim.take(here)
         far = (inside - HALFWAY) / (inside - np.minimum(rim.take(there), HALFWAY))
     # The next cell's border is this one's, and a pixel that gave way is the cell's own.
-    far = np.asarray(np.where(other > 0, (other == values[:, None]) + HALFWAY, far), np.float32)
+    far = np.where(other > 0, (other == values[:, None]) + HALFWAY, far).astype(np.float32, copy=False)
     # Less the rim, and from a pixel's corner.
-    return down * far + (y - HALFWAY), right * far + (x - HALFWAY)
+    across = down.astype(np.float32) * far, right.astype(np.float32) * far
+    return across[0] + (y.astype(np.float32) - HALFWAY), across[1] + (x.astype(np.float32) - HALFWAY)

@@ -140,12 +140,14 @@ def outlines_in_boxes(y: NDArray[Any], x: NDArray[Any], boxes: NDArray[Any]) -> 
 
     All in any one unit.
     """
-    numbers = np.empty((*y.shape, 2), np.float32)
+    boxes = boxes.astype(np.float32, copy=False)
+    numbers = np.empty((*y.shape, 2), np.uint8)
     for axis, points in enumerate((y, x)):
-        begins, steps = boxes[:, axis], SIDE_STEPS / (boxes[:, axis + 2] - boxes[:, axis])
+        steps = SIDE_STEPS / (boxes[:, axis + 2] - boxes[:, axis])
         # Cut off at whole numbers, so that half a one rounds.
-        numbers[..., axis] = points * steps[:, None] + (SIDE_STEPS + 0.5 - begins * steps)[:, None]
-    return np.minimum(np.maximum(numbers, 0), 255).astype(np.uint8)
+        along = points * steps[:, None] + (SIDE_STEPS + np.float32(0.5) - boxes[:, axis] * steps)[:, None]
+        numbers[..., axis] = np.minimum(np.maximum(along, 0), 255).astype(np.uint8)
+    return numbers
 
 
 def empty_detections(
