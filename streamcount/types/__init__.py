@@ -10,6 +10,7 @@ from streamcount.types.detections import (
     UInt8Array,
     empty_detections,
     outlines_in_boxes,
+    outlines_in_px,
 )
 from streamcount.types.events import (
     GROUP_RUN,
@@ -85,4 +86,5 @@ __all__ = [
     "empty_detections",
     "no_divisions",
     "outlines_in_boxes",
+    "outlines_in_px",
 ]

@@ -122,11 +122,7 @@ class Detections(msgspec.Struct, frozen=True, eq=False):
         """(N, 24, 2) float32, the outlines' points (y, x) in pixels of the frame, NaN for a cell that has none."""
         if self.outlines is None:
             return None
-        begins, sides = self.boxes_px[:, None, :2], (self.boxes_px[:, 2:] - self.boxes_px[:, :2])[:, None]
-        shares = (self.outlines.astype(np.float32) - SIDE_STEPS) / SIDE_STEPS
-        points = begins + shares * sides
-        points[~self.outlines.any(axis=(1, 2))] = np.nan
-        return np.asarray(points, np.float32)
+        return outlines_in_px(self.outlines, self.boxes_px)
 
     def counts(self) -> dict[str, int]:
         """Cells per class name, zeros included."""
@@ -148,6 +144,14 @@ def outlines_in_boxes(y: NDArray[Any], x: NDArray[Any], boxes: NDArray[Any]) -> 
         along = points * steps[:, None] + (SIDE_STEPS + np.float32(0.5) - boxes[:, axis] * steps)[:, None]
         numbers[..., axis] = np.minimum(np.maximum(along, 0), 255).astype(np.uint8)
     return numbers
+
+
+def outlines_in_px(outlines: UInt8Array, boxes_px: NDArray[Any]) -> Float32Array:
+    """(N, 24, 2) float32 points (y, x) of outlines (N, 24, 2) of cells with these boxes (N, 4), NaN for none."""
+    begins, sides = boxes_px[:, None, :2], (boxes_px[:, 2:] - boxes_px[:, :2])[:, None]
+    points = begins + (outlines.astype(np.float32) / SIDE_STEPS - 1) * sides
+    points[~outlines.any(axis=(1, 2))] = np.nan
+    return np.asarray(points, np.float32)
 
 
 def empty_detections(

@@ -8,7 +8,15 @@ import msgspec
 import numpy as np
 
 from streamcount.errors import FrameError
-from streamcount.types import Detections, FrameMetadata, ModelIdentity, Tracks, TrackStatus
+from streamcount.types import (
+    OUTLINE_POINTS,
+    Detections,
+    FrameMetadata,
+    ModelIdentity,
+    Tracks,
+    TrackStatus,
+    outlines_in_px,
+)
 from streamcount.wire import decode_detections, decode_tracks
 
 SHOWN = (TrackStatus.TENTATIVE, TrackStatus.CONFIRMED, TrackStatus.DIVIDING)
@@ -33,6 +41,9 @@ class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     the class over the cell's whole life.
     confirmed: whether the cell is followed for certain. ages_s: since it was first seen, in acquisition time.
     probabilities: of the class that this frame's detection says, where the detections are still kept, else null.
+    outlines: base64 of (N, 24, 2) bytes, points (y, x) around each cell along the sides of its box: 85 is where a
+    side begins, 170 where it ends, 0 and 255 are one side before and beyond; all 0 of a cell that has none. Null
+    where the detector draws none, or the detections are no longer kept.
     """
 
     run_id: str
@@ -51,6 +62,15 @@ class CellsView(msgspec.Struct, frozen=True, kw_only=True):
     ages_s: list[float]
     areas_px: list[float]
     probabilities: list[float | None]
+    outlines: bytes | None
+
+    def outlines_px(self) -> list[list[tuple[float, float]] | None]:
+        """The outline of each cell, points (y, x) in pixels of the frame, one decimal; None for one that has none."""
+        if self.outlines is None:
+            return [None] * len(self.ids)
+        numbers = np.frombuffer(self.outlines, np.uint8).reshape(len(self.ids), OUTLINE_POINTS, 2)
+        points = np.round(outlines_in_px(numbers, np.array(self.boxes_px).reshape(-1, 4)), 1)
+        return [None if np.isnan(one[0, 0]) else [tuple(at) for at in one.tolist()] for one in points]
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +142,7 @@ def cells_view(tracks_record: bytes, detections_record: bytes | None) -> CellsVi
             if detections is None
             else np.round(detections.scores[rows].astype(float), 3).tolist()
         ),
+        outlines=None if detections is None else _outlines(detections, rows),
     )
 
 
@@ -165,6 +186,13 @@ def _detections(record: bytes | None) -> Detections | None:
         return None
     found = decode_detections(record)
     return found if isinstance(found, Detections) else None
+
+
+def _outlines(detections: Detections, rows: Any) -> bytes | None:
+    outlines = detections.outlines
+    if outlines is None or outlines.dtype != np.uint8 or outlines.shape[1:] != (OUTLINE_POINTS, 2):
+        return None
+    return outlines[rows].tobytes() if len(outlines) == len(detections) else None
 
 
 def _seen(tracks: Tracks, shown: Any, detections: Detections | None) -> Detections | None:

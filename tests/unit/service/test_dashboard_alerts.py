@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra dashboard")
@@ -17,6 +19,7 @@ from streamcount.config import Settings, parse_settings
 from streamcount.service.alerts.past import stored_windows
 from streamcount.service.dashboard.alerting import cells_of_alert, find_alert
 from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.cells import cells_view
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
 from streamcount.service.dashboard.health import LATENCY_BINS_MS, histogram
@@ -24,10 +27,18 @@ from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.service.dashboard.past_alerts import PastAlerts
 from streamcount.service.dashboard.trial import MOST_POINTS, sources, try_rule
 from streamcount.sinks.store import PostgresConfig, SqliteConfig
-from streamcount.types import AlertAcknowledged, AlertCleared, AlertRaised, AnyEvent, Figure, WindowClosed
-from streamcount.wire import encode_event, encode_tracks
+from streamcount.types import (
+    OUTLINE_POINTS,
+    AlertAcknowledged,
+    AlertCleared,
+    AlertRaised,
+    AnyEvent,
+    Figure,
+    WindowClosed,
+)
+from streamcount.wire import encode_detections, encode_event, encode_tracks
 from tests.postgres import Postgres, running_server
-from tests.unit.service.test_dashboard_model import tracks
+from tests.unit.service.test_dashboard_model import detections, tracks
 
 URL = "http://127.0.0.1:8765"
 TOKEN = "a-token-that-is-long-enough"
@@ -186,6 +197,21 @@ def test_the_cells_of_an_alerts_frame_are_told_and_drawn_as_on_the_wall() -> Non
     assert svg.startswith('<svg viewBox="0 0 64 48"')
     assert svg.count('stroke="#56b4e9"') == 2
     assert 'cy="6" rx="10.15"' in svg
+
+
+def test_an_alerts_cells_are_drawn_by_their_outlines_where_they_have_one() -> None:
+    pytest.importorskip("nicegui", reason="needs the extra dashboard")
+    from streamcount.service.dashboard.page.alert import outlines_svg
+
+    lines = np.zeros((2, OUTLINE_POINTS, 2), np.uint8)
+    lines[0, ::2], lines[0, 1::2] = (85, 85), (170, 85)
+    found = msgspec.structs.replace(detections(7), outlines=lines)
+    cells = cells_view(encode_tracks(tracks(7), ("red", "white")), encode_detections(found))
+    svg = outlines_svg(cells, {"red": ("#56b4e9", 0), "white": ("#e69f00", 1)})
+    # Each is drawn twice: dark below, and in its class's colour.
+    assert (svg.count("<polygon"), svg.count("<ellipse")) == (2, 2)
+    assert svg.count('points="2,1 2,11 2,1 ') == 2
+    assert svg.count('stroke="#56b4e9"') == 2
 
 
 def test_cells_of_an_alert_that_are_kafkas_are_asked_of_it_and_those_of_nobody_refused(

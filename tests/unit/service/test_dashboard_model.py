@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from typing import Any
 
@@ -21,6 +22,7 @@ from streamcount.service.dashboard.model import MOST_CAMERAS, NAMELESS, LiveMode
 from streamcount.service.dashboard.views import CameraSummary, earlier_runs, rfc3339, summary
 from streamcount.types import (
     GROUP_RUN,
+    OUTLINE_POINTS,
     AlertCleared,
     AlertRaised,
     AnyEvent,
@@ -459,6 +461,48 @@ def test_a_cell_is_drawn_as_it_is_counted_and_what_it_is_believed_to_be_is_told_
     view = cells_view(encode_tracks(tracks(10), ("red", "white")), encode_detections(seen))
     assert (view.class_ids, view.believed_class_ids) == ([1, 0], [0, 0])
     assert cells_view(encode_tracks(tracks(10), ("red", "white")), None).class_ids == [0, 0]
+
+
+def outlined(sequence: int, n: int) -> Detections:
+    """Row i of the outlines is full of 85 + i; the second cell has none."""
+    lines = np.tile(np.arange(85, 85 + n, dtype=np.uint8)[:, None, None], (1, OUTLINE_POINTS, 2))
+    lines[1] = 0
+    return msgspec.structs.replace(detections(sequence, n), outlines=lines)
+
+
+def test_a_cells_outline_is_that_of_its_own_detection() -> None:
+    rows = msgspec.structs.replace(tracks(10, (1, 1, 1, 1)), detection_rows=np.array([4, 1, -1, 0]))
+    view = cells_view(encode_tracks(rows, ("red", "white")), encode_detections(outlined(10, 5)))
+    assert view.ids == [1, 2, 4]
+    assert view.outlines is not None
+    numbers = np.frombuffer(view.outlines, np.uint8).reshape(3, OUTLINE_POINTS, 2)
+    assert numbers[:, 0, 0].tolist() == [89, 0, 85]
+    first, second, third = view.outlines_px()
+    # The box is [1, 2, 11, 22.3]: its sides are 10 and 20.3 px.
+    assert first == [pytest.approx((1 + 4 / 85 * 10, 2 + 4 / 85 * 20.3), abs=0.051)] * OUTLINE_POINTS
+    assert second is None
+    assert third == [(1.0, 2.0)] * OUTLINE_POINTS
+    told = msgspec.json.decode(msgspec.json.encode(view))
+    assert base64.b64decode(told["outlines"]) == view.outlines
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        detections(10, 2),
+        # Those of another frame's cells, or of another writer.
+        msgspec.structs.replace(outlined(10, 2), outlines=np.ones((3, 24, 2), np.uint8)),
+        msgspec.structs.replace(outlined(10, 2), outlines=np.ones((2, 16), np.uint8)),
+        msgspec.structs.replace(outlined(10, 2), outlines=np.ones((2, 24, 2), np.float32)),
+    ],
+    ids=["no detections", "none drawn", "of other cells", "of another form", "of another type"],
+)
+def test_without_outlines_cells_are_told_all_the_same(found: Detections | None) -> None:
+    record = None if found is None else encode_detections(found)
+    view = cells_view(encode_tracks(tracks(10), ("red", "white")), record)
+    assert view.outlines is None
+    assert view.outlines_px() == [None, None]
 
 
 def test_the_model_is_known_from_detections_and_missing_frames_are_about_no_picture() -> None:

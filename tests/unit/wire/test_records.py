@@ -15,7 +15,15 @@ from streamcount.detection import LabelsConfig
 from streamcount.errors import FrameError
 from streamcount.pipeline import Pipeline, PipelineState
 from streamcount.tracking import KalmanConfig
-from streamcount.types import Detections, Divisions, FrameMetadata, FramesMissing, ModelIdentity, Tracks
+from streamcount.types import (
+    OUTLINE_POINTS,
+    Detections,
+    Divisions,
+    FrameMetadata,
+    FramesMissing,
+    ModelIdentity,
+    Tracks,
+)
 from streamcount.wire import arrays, records
 
 META = FrameMetadata(camera_id="a", run_id="r", sequence=4, acquired_at_ns=123, pixel_size_um=0.5)
@@ -286,7 +294,52 @@ def test_a_state_takes_less_than_a_hundred_bytes_a_track() -> None:
     assert_same(records.decode_state(data), state)
 
 
-@pytest.mark.parametrize("name", ["intensities", "novelties"])
+def outlined(n: int, seed: int = 0) -> Detections:
+    shape = (n, OUTLINE_POINTS, 2)
+    outlines = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    return msgspec.structs.replace(detections(n, seed=seed), outlines=outlines)
+
+
+@given(st.integers(0, 40), st.integers(0, 2**32))
+def test_outlines_return_as_they_were(n: int, seed: int) -> None:
+    value = outlined(n, seed)
+    assert_same(records.decode_detections(records.encode_detections(value)), value)
+
+
+def test_outlines_take_48_bytes_a_cell() -> None:
+    plain, more = (len(records.encode_detections(one)) for one in (detections(300), outlined(300)))
+    assert more - plain < 48 * 300 + 32
+
+
+def test_outlines_read_without_streamcount_as_the_manual_says() -> None:
+    """docs/wire.md: 85 is where a side of the box begins, 170 where it ends."""
+    value = outlined(3)
+    inner = msgspec.msgpack.decode(records.encode_detections(value))["detections"]
+    (boxes, outlines) = (
+        np.frombuffer(data, dtype).reshape(shape)
+        for dtype, shape, data in (inner["boxes_px"], inner["outlines"])
+    )
+    y0, x0, y1, x1 = boxes.T[..., None]
+    shares = outlines / 85 - 1
+    points = np.stack([y0 + shares[..., 0] * (y1 - y0), x0 + shares[..., 1] * (x1 - x0)], axis=2)
+    np.testing.assert_allclose(value.outlines_px, points, atol=1e-5)
+
+
+def test_outlines_are_in_no_state() -> None:
+    pipeline = Pipeline(LabelsConfig().build(), KalmanConfig().build())
+    stored = []
+    for drawn in (False, True):
+        state, told = pipeline.initial_state("bench"), []
+        for found in film(20)[:8]:
+            lines = np.ones((len(found), OUTLINE_POINTS, 2), np.uint8) if drawn else None
+            state, result = pipeline.advance(state, msgspec.structs.replace(found, outlines=lines))
+            assert result.tracks is not None
+            told.append((records.encode_tracks(result.tracks, ("cell",)), result.events))
+        stored.append((records.encode_state(state), told))
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize("name", ["intensities", "novelties", "outlines"])
 def test_detections_of_an_older_version_lack_what_came_later(name: str) -> None:
     older = detections(3)
     fields = {field: getattr(older, field) for field in older.__struct_fields__ if field != name}
@@ -294,6 +347,8 @@ def test_detections_of_an_older_version_lack_what_came_later(name: str) -> None:
     back = records.decode_detections(data)
     assert isinstance(back, Detections)
     assert getattr(back, name) is None
+    if name == "outlines":
+        return
     measured = msgspec.structs.replace(older, **{name: np.array([-0.5, 0, np.nan], np.float32)})
     back = records.decode_detections(records.encode_detections(measured))
     assert isinstance(back, Detections)

@@ -189,16 +189,20 @@ class AlertPage:
 
 
 def outlines_svg(cells: CellsView, styles: dict[str, tuple[str, int]]) -> str:
-    """The ellipses in the cells' boxes, to be laid over a picture of any size: classes as on the wall."""
+    """The cells' outlines, or the ellipses in their boxes, to be laid over a picture of any size: as on the wall."""
     drawn = []
-    for (y0, x0, y1, x1), class_id, confirmed in zip(
-        cells.boxes_px, cells.class_ids, cells.confirmed, strict=True
+    for (y0, x0, y1, x1), points, class_id, confirmed in zip(
+        cells.boxes_px, cells.outlines_px(), cells.class_ids, cells.confirmed, strict=True
     ):
         color, dash = styles[cells.class_names[class_id]]
-        place = f'cx="{(x0 + x1) / 2:g}" cy="{(y0 + y1) / 2:g}" rx="{(x1 - x0) / 2:g}" ry="{(y1 - y0) / 2:g}"'
+        if points is None:
+            centre = f'cx="{(x0 + x1) / 2:g}" cy="{(y0 + y1) / 2:g}"'
+            name, place = "ellipse", f'{centre} rx="{(x1 - x0) / 2:g}" ry="{(y1 - y0) / 2:g}"'
+        else:
+            name, place = "polygon", f'points="{" ".join(f"{x:g},{y:g}" for y, x in points)}"'
         dashes = parts.DASHES[dash % len(parts.DASHES)]
         drawn.append(
-            f'<ellipse class="under" {place}/><ellipse {place} stroke="{color}" stroke-dasharray="{dashes}" '
+            f'<{name} class="under" {place}/><{name} {place} stroke="{color}" stroke-dasharray="{dashes}" '
             f'stroke-width="{2 if confirmed else 1}"/>'
         )
     box = f"0 0 {cells.width_px} {cells.height_px}"

@@ -1,6 +1,9 @@
 // The picture of a camera with its cells on a canvas. It asks for pictures itself, and only while it is in view.
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 8]];
 const TAIL_FRAMES = 25;
+// An outline's numbers, see cells.py: so many points, and so many steps along a side of the box.
+const OUTLINE_POINTS = 24;
+const SIDE_STEPS = 85;
 const LOST_MS = 1500;
 const API = "/api/v1";
 
@@ -83,7 +86,7 @@ export default {
     return { note: "", label: this.camera + ": no picture yet" };
   },
   mounted() {
-    this.known = ""; this.picture = null; this.cells = null; this.tailsOf = new Map(); this.selected = 0;
+    this.known = ""; this.picture = null; this.cells = null; this.lines = null; this.tailsOf = new Map(); this.selected = 0;
     this.told = 0; this.inView = false; this.due = 0; this.drawing = false;
     this.number = line.join(this);
     this.observer = new IntersectionObserver((seen) => {
@@ -134,6 +137,8 @@ export default {
     show(picture, shown) {
       this.picture?.close();
       this.picture = picture; this.cells = shown.cells;
+      const lines = shown.cells?.outlines;
+      this.lines = lines ? Uint8Array.from(atob(lines), (letter) => letter.charCodeAt(0)) : null;
       if (this.known.split("/")[0] !== shown.run) { this.tailsOf.clear(); this.selected = 0; }
       this.known = `${shown.run}/${shown.sequence}`;
       this.capturedAt = shown.captured_at_ms;
@@ -214,10 +219,12 @@ export default {
       const pen = canvas.getContext("2d");
       pen.clearRect(0, 0, width, height);
       pen.drawImage(this.picture, 0, 0);
-      if (!this.cells) return;
+      if (!this.cells) { canvas.dataset.outlined = 0; return; }
       const scale = width / this.cells.width_px;
       const thin = Math.max(1.25, width / 400);
       if (this.zones && this.places) this.drawPlaces(pen, scale, thin);
+      let outlined = 0;
+      pen.lineJoin = "round";
       this.cells.ids.forEach((id, i) => {
         const name = this.cells.class_names[this.cells.class_ids[i]];
         if (this.hidden?.includes(name)) return;
@@ -227,7 +234,8 @@ export default {
         if (this.outlines) {
           pen.setLineDash(DASHES[dash % DASHES.length].map((part) => part * thin * 0.6));
           pen.beginPath();
-          pen.ellipse((x0 + x1) / 2, (y0 + y1) / 2, Math.max(1, (x1 - x0) / 2), Math.max(1, (y1 - y0) / 2), 0, 0, 7);
+          if (this.traceCell(pen, i, y0, x0, y1 - y0, x1 - x0)) outlined += 1;
+          else pen.ellipse((x0 + x1) / 2, (y0 + y1) / 2, Math.max(1, (x1 - x0) / 2), Math.max(1, (y1 - y0) / 2), 0, 0, 7);
           pen.lineWidth = thin * 2.2; pen.strokeStyle = "rgba(0,0,0,.45)"; pen.stroke();
           pen.lineWidth = thin * (this.cells.confirmed[i] ? 1.4 : 0.8); pen.strokeStyle = color; pen.stroke();
           pen.setLineDash([]);
@@ -242,6 +250,17 @@ export default {
           pen.strokeText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4); pen.fillText(id, (x0 + x1) / 2, (y0 + y1) / 2 + 4);
         }
       });
+      canvas.dataset.outlined = outlined;
+    },
+    // The outline of the i-th cell as a closed path, its box given in pixels of the canvas; false where it has none.
+    traceCell(pen, i, y0, x0, height, width) {
+      const line = this.lines?.subarray(i * OUTLINE_POINTS * 2, (i + 1) * OUTLINE_POINTS * 2);
+      if (!line?.some((number) => number)) return false;
+      for (let at = 0; at < line.length; at += 2) {
+        pen.lineTo(x0 + (line[at + 1] / SIDE_STEPS - 1) * width, y0 + (line[at] / SIDE_STEPS - 1) * height);
+      }
+      pen.closePath();
+      return true;
     },
     // Zones as closed outlines, counting lines with an arrow in whose direction a crossing counts as forward.
     drawPlaces(pen, scale, thin) {
