@@ -114,10 +114,12 @@ def test_an_alert_shows_its_picture_rule_and_figures_and_keeps_a_remark(
     picture = page.locator("img.still")
     picture.wait_for()
     expect(picture).to_have_attribute("alt", re.compile(re.escape(f"Frame {told.sequence} of scope-1")))
-    outlines = page.locator(".marked ellipse:not(.under)")
+    outlines = page.locator(".marked :is(polygon, ellipse):not(.under)")
     asked = page.request.get(f"{watched.url}/api/v1/alerts/cells?alert={quote(told.event_id)}").json()
     expect(outlines).to_have_count(len(asked["cells"]["ids"]))
     assert len(asked["cells"]["ids"]) > 20
+    # All but specks have an outline of their own.
+    assert page.locator(".marked polygon:not(.under)").count() > 0.9 * len(asked["cells"]["ids"])
     picture_at, drawn_at = picture.bounding_box(), page.locator(".marked svg").bounding_box()
     assert drawn_at == pytest.approx(picture_at, abs=1)
     wait_until(lambda: picture.evaluate("image => image.naturalWidth") == 320, watched.service.logs)
@@ -152,7 +154,7 @@ def test_another_page_that_was_just_started_has_the_remark(
     seen = page.locator('table[aria-label="Seen by"]')
     wait_until(lambda: "ann" in seen.inner_text(), watched.service.logs)
     # Its cells are not in this server's memory: they come from Kafka.
-    wait_until(lambda: page.locator(".marked ellipse").count(), watched.service.logs)
+    wait_until(lambda: page.locator(".marked polygon").count(), watched.service.logs)
     expect(seen).to_contain_text("I dilute it")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Iterator
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from streamcount.service.broker import Broker
 from streamcount.service.snapshots.run import snapshot_headers
-from streamcount.types import CellAbnormal
+from streamcount.types import OUTLINE_POINTS, CellAbnormal, outlines_in_px
 from streamcount.wire import encode_event
 from tests.browser.conftest import Running, wait_until
 from tests.browser.expecting import expect
 from tests.browser.looks import keep, serious_faults
 from tests.integration.service import Service, camera_text, worker_text
+from tests.outlining import ellipse_in
 
 pytestmark = pytest.mark.broker
 
@@ -128,6 +131,73 @@ def test_zones_and_lines_are_drawn_and_can_be_switched_off(
     wait_until(lambda: canvas(page).evaluate("one => one.toDataURL()") != with_places, past.service.logs)
     assert not page.faults
     keep(page, screenshots, "zones")
+
+
+def held_cells(page: Any, past: PastRunning) -> dict[str, Any]:
+    """The cells of the moment of the past that the page shows."""
+    found: list[dict[str, Any]] = []
+
+    def told() -> bool:
+        at_ms = past.get(page, "/history").json()["to_ms"]
+        for before_ms in range(5_000, 40_000, 250):
+            shown = past.get(page, f"/history/moment?at_ms={at_ms - before_ms}").json()["shown"]
+            if shown is not None and shown["sequence"] == sequence(page) and shown["cells"] is not None:
+                found[:] = [shown["cells"]]
+                return True
+        return False
+
+    wait_until(told, past.service.logs)
+    return found[0]
+
+
+def shares_drawn(page: Any, lines: list[np.ndarray]) -> list[float]:
+    """Of each of some lines, points (K, 2), (y, x) in pixels of the canvas: the share of its points on which the
+    canvas differs from what was kept in `window.without`."""
+    return canvas(page).evaluate(
+        """(one, lines) => {
+          const [now, before] = [one.getContext("2d").getImageData(0, 0, one.width, one.height), window.without];
+          const differs = (y, x) => [0, 1, 2].some((i) => {
+            const at = 4 * (Math.floor(y) * one.width + Math.floor(x)) + i;
+            return now.data[at] !== before.data[at];
+          });
+          const shown = ([y, x]) => y < 1 || x < 1 || y >= one.height - 1 || x >= one.width - 1 || differs(y, x);
+          return lines.map((line) => line.filter(shown).length / line.length);
+        }""",
+        [line.tolist() for line in lines],
+    )
+
+
+def test_cells_are_drawn_by_their_true_outlines(
+    page: Any, past: PastRunning, screenshots: Path | None
+) -> None:
+    open_camera(page, past)
+    wait_for_past(page, past, 20_000)
+    page.get_by_role("button", name="−10 s").click()
+    wait_until(lambda: state(page).startswith("past"), past.service.logs)
+    wait_until(lambda: "past" in page.locator(".view-note").inner_text(), past.service.logs)
+    cells = held_cells(page, past)
+    outlines = np.frombuffer(base64.b64decode(cells["outlines"]), np.uint8).reshape(-1, OUTLINE_POINTS, 2)
+    assert len(outlines) == len(cells["ids"]) > 10
+    expect(canvas(page)).to_have_attribute("data-outlined", str(int(outlines.any(axis=(1, 2)).sum())))
+    keep(page, screenshots, "outlines")
+
+    switch_off(page, "outlines", "zones")
+    expect(canvas(page)).to_have_attribute("data-outlined", "0")
+    width = canvas(page).evaluate(
+        "one => { window.without = one.getContext('2d').getImageData(0, 0, one.width, one.height);"
+        " return one.width; }"
+    )
+    switch_off(page, "outlines")
+    expect(canvas(page)).not_to_have_attribute("data-outlined", "0")
+    boxes = np.array(cells["boxes_px"]) * width / cells["width_px"]
+    points = outlines_in_px(outlines, boxes)
+    known = ~np.isnan(points).any(axis=(1, 2))
+    assert known.mean() > 0.9
+    own = shares_drawn(page, [line for line, there in zip(points, known, strict=True) if there])
+    assert np.mean(own) > 0.99
+    ellipses = shares_drawn(page, [ellipse_in(box) for box, there in zip(boxes, known, strict=True) if there])
+    assert np.mean(ellipses) < 0.9
+    assert not page.faults
 
 
 def test_a_cell_tells_its_size_over_time_and_its_family(

@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
+from statistics import median
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,8 @@ LOOK_EVERY_S = 0.01
 # Which picture is to be shown can change though nothing was heard: cells are not waited for without end.
 LOOK_ANYWAY_S = 1.0
 MOST_VIEWS = 512
+# A cell of fewer pixels in its view is sent without its outline, which makes half of what is sent of it.
+LEAST_OUTLINED_PX = 8.0
 UNREADABLE = 1007
 WORDS_BYTES = 4
 # What has no name has a tile as well, though never a picture.
@@ -135,4 +138,16 @@ class _Viewer:
             jpeg = self._dashboard.pictures.jpeg(want.camera, shown, want.width)
         except FrameError as error:
             problem = f"the frame cannot be shown: {error}"
-        return packed(Words(want.view, shown_cells(self._dashboard, want.camera, shown), problem), jpeg)
+        cells = legible(shown_cells(self._dashboard, want.camera, shown), want.width)
+        return packed(Words(want.view, cells, problem), jpeg)
+
+
+def legible(shown: Cells, width: int) -> Cells:
+    """The cells for a view of so many pixels across: without outlines where nobody could tell them from ellipses."""
+    cells = shown.cells
+    if cells is None or cells.outlines is None or not cells.ids:
+        return shown
+    side_px = median(max(y1 - y0, x1 - x0) for y0, x0, y1, x1 in cells.boxes_px)
+    if side_px * width >= LEAST_OUTLINED_PX * cells.width_px:
+        return shown
+    return msgspec.structs.replace(shown, cells=msgspec.structs.replace(cells, outlines=None))

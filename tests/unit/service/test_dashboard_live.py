@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,13 +19,15 @@ from starlette.websockets import WebSocketDisconnect
 
 from streamcount.config import Settings
 from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.cells import Cells, cells_of
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.guard import Guard
-from streamcount.service.dashboard.live import UNREADABLE, WORDS_BYTES, add_live
+from streamcount.service.dashboard.live import UNREADABLE, WORDS_BYTES, add_live, legible
 from streamcount.service.dashboard.model import NAMELESS, LiveModel, Taken
-from streamcount.types import FrameMetadata
-from streamcount.wire import encode_image
+from streamcount.types import OUTLINE_POINTS, FrameMetadata
+from streamcount.wire import encode_detections, encode_image, encode_tracks
 from streamcount.wire.cloudevents import frame_headers
+from tests.unit.service.test_dashboard_model import detections, tracks
 
 HOST = {"host": "127.0.0.1:8765"}
 
@@ -115,3 +118,34 @@ def test_what_no_page_would_ask_ends_the_connection(socket: Any, text: str) -> N
     with pytest.raises(WebSocketDisconnect) as ended:
         socket.receive_bytes()
     assert ended.value.code == UNREADABLE
+
+
+def outlined_cells(side_px: float) -> Cells:
+    """Two cells in an image 640 px wide, with outlines."""
+    seen = msgspec.structs.replace(
+        tracks(1), image_shape=(480, 640), boxes_px=np.tile(np.array([0, 0, side_px, 5], np.float32), (2, 1))
+    )
+    lines = np.full((2, OUTLINE_POINTS, 2), 90, np.uint8)
+    found = msgspec.structs.replace(detections(1), outlines=lines)
+    return cells_of("a", 1, 0, (encode_tracks(seen, ("red", "white")), encode_detections(found)))
+
+
+@pytest.mark.parametrize(("side_px", "width", "kept"), [(20, 320, True), (20, 200, False), (12, 640, True)])
+def test_outlines_are_sent_to_views_in_which_they_can_be_seen(side_px: float, width: int, kept: bool) -> None:
+    every = outlined_cells(side_px)
+    sent = legible(every, width)
+    assert every.cells is not None
+    assert sent.cells is not None
+    assert every.cells.outlines is not None
+    assert (sent.cells.outlines is not None) == kept
+    assert msgspec.structs.replace(sent.cells, outlines=None) == msgspec.structs.replace(
+        every.cells, outlines=None
+    )
+
+
+def test_a_frame_without_cells_is_sent_as_it_is() -> None:
+    for every in (
+        cells_of("a", 1, 0, (None, None)),
+        cells_of("a", 1, 0, (encode_tracks(tracks(1, ()), ()), None)),
+    ):
+        assert legible(every, 16) == every
