@@ -19,7 +19,7 @@ import pytest
 from kafka import KafkaProducer
 
 from streamcount.types import FrameMetadata, FramesMissing
-from streamcount.wire import decode_detections, decode_event, encode_image
+from streamcount.wire import decode_detections, decode_event, encode_detections, encode_image
 from streamcount.wire.cloudevents import Headers, frame_headers, missing_headers
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
 from tests.integration.service import Service, counted, without_repeats
@@ -91,6 +91,19 @@ def test_counts_event_for_event_as_the_library_does(service: Service) -> None:
             event.sequence for event in events if event.kind == "CountsUpdated" and event.camera_id == camera
         ]
         assert order == sorted(order)
+
+
+def test_what_it_publishes_has_the_outlines_that_the_library_draws(service: Service) -> None:
+    service.start("worker")
+    service.start("camera", "smear", "--run-id", "run-1")
+    pipeline = service.settings.pipeline("smear")
+    expected = [
+        encode_detections(pipeline.detect(frame, outlines=True))
+        for frame in service.as_received("smear", "run-1")
+    ]
+    records = service.records_until(("detections",), lambda found: len({one.value for one in found}) >= 40)
+    assert {record.value for record in records} == set(expected)
+    assert all(found.outlines.any() for found in map(decode_detections, expected) if len(found))
 
 
 def test_ends_cleanly_on_sigterm_with_everything_committed(service: Service) -> None:
