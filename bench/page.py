@@ -174,7 +174,8 @@ def _made(settings: Settings) -> list[tuple[bytes, StepResult]]:
     pipeline = settings.pipeline("x")
     state, made = pipeline.initial_state("x"), []
     for frame in settings.cameras["x"].source.build().frames(Run("x", "a", time.time_ns)):
-        state, result = pipeline.step(state, frame)
+        # As a worker detects.
+        state, result = pipeline.advance(state, pipeline.detect(frame, outlines=True))
         made.append((encode_image(frame.image, "jpeg"), result))
         if len(made) == 12:
             break
