@@ -181,7 +181,7 @@ def test_cells_are_drawn_by_their_true_outlines(
     expect(canvas(page)).to_have_attribute("data-outlined", str(int(outlines.any(axis=(1, 2)).sum())))
     keep(page, screenshots, "outlines")
 
-    switch_off(page, "outlines", "zones")
+    switch_off(page, "zones", "outlines")
     expect(canvas(page)).to_have_attribute("data-outlined", "0")
     width = canvas(page).evaluate(
         "one => { window.without = one.getContext('2d').getImageData(0, 0, one.width, one.height);"
@@ -194,9 +194,10 @@ def test_cells_are_drawn_by_their_true_outlines(
     known = ~np.isnan(points).any(axis=(1, 2))
     assert known.mean() > 0.9
     own = shares_drawn(page, [line for line, there in zip(points, known, strict=True) if there])
-    assert np.mean(own) > 0.99
+    assert min(own) > 0.95
     ellipses = shares_drawn(page, [ellipse_in(box) for box, there in zip(boxes, known, strict=True) if there])
-    assert np.mean(ellipses) < 0.9
+    # Of a round cell both lines are the same; a third of these are slanting.
+    assert sum(share < 0.9 for share in ellipses) > 5
     assert not page.faults
 
 
