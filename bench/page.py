@@ -55,7 +55,7 @@ new MutationObserver((_, observer) => {
   observer.disconnect();
 }).observe(document, { subtree: true, childList: true, attributes: true });
 """
-SEEN = "[...document.querySelectorAll('canvas')].map(one => [+one.dataset.age, +one.dataset.sequence])"
+SEEN = "[...document.querySelectorAll('canvas[data-sequence]')].map(one => [+one.dataset.age, +one.dataset.sequence])"
 
 
 def run(console: Console, seconds: float = SECONDS) -> None:
