@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import time
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -129,12 +130,19 @@ def test_tells_its_state_over_http(service: Service) -> None:
     for path in ("/livez", "/readyz"):
         with urllib.request.urlopen(address + path, timeout=10) as answer:
             assert json.load(answer)["ok"] is True
-    with urllib.request.urlopen(address + "/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    assert 'streamcount_frames_total{camera="smear",outcome="counted"} 40.0' in text
-    assert 'streamcount_capture_to_event_seconds_count{camera="nuclei"} 40.0' in text
-    assert "streamcount_model_info{" in text
-    assert 'sha256="' in text
+    wanted = (
+        'streamcount_frames_total{camera="smear",outcome="counted"} 40.0',
+        'streamcount_capture_to_event_seconds_count{camera="nuclei"} 40.0',
+        "streamcount_model_info{",
+        'sha256="',
+    )
+    # A frame is counted there once Kafka has acknowledged what was read above.
+    text, deadline = "", time.monotonic() + 30
+    while not all(words in text for words in wanted) and time.monotonic() < deadline:
+        with urllib.request.urlopen(address + "/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        time.sleep(0.2)
+    assert [words for words in wanted if words not in text] == []
 
 
 def picture(width_px: int = 120, height_px: int = 90) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -29,6 +30,7 @@ from streamcount.service.dashboard.past import MS
 from streamcount.sinks.tables import Columns, Kind, csv_bytes, parquet_bytes
 
 PARQUET = "application/vnd.apache.parquet"
+_NOT_PLAIN = re.compile(r"[^\w.-]+", re.ASCII)
 LAST_MS = 4_000_000_000_000
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(
@@ -271,7 +273,9 @@ def table(told: Told, form: str, name: str) -> Response:
         data = csv_bytes(columns) if form == "csv" else parquet_bytes(columns, KINDS)
     except ConfigurationError as error:
         raise HTTPException(501, str(error)) from error
-    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    # What is asked for is part of the name, and a header takes less than a question does.
+    plain = _NOT_PLAIN.sub("-", name)
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{plain}.{form}"'}
     return Response(data, media_type="text/csv" if form == "csv" else PARQUET, headers=headers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,16 @@ def test_tables_come_in_three_forms_that_say_the_same(client: TestClient) -> Non
         lines = answer.text.splitlines()
         assert lines[0] == ",".join(told["columns"])
         assert len(lines) == len(told["rows"]) + 1
+
+
+@pytest.mark.parametrize("figure", ["Ā", 'a"b', "a\r\nSet-Cookie: x=1", "../a"])
+def test_whatever_is_asked_for_a_file_has_a_plain_name(client: TestClient, figure: str) -> None:
+    path = "/api/v1/cameras/scope-1/history/figures"
+    answer = client.get(path, params={"from_ms": 0, "to_ms": 10, "figure": figure, "format": "csv"})
+    assert answer.status_code == 200, answer.text
+    name = answer.headers["content-disposition"].removeprefix("attachment; filename=")
+    assert re.fullmatch(r'"scope-1-[\w.-]*\.csv"', name, re.ASCII)
+    assert "set-cookie" not in answer.headers
 
 
 def test_a_moment_tells_its_count_and_why_there_is_no_picture(client: TestClient) -> None:
