@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +59,7 @@ def scale(
     for shot in islice(shots, frames):
         with told.status(f"looking at {shot.source}"):
             frame = shot.load()
-            seen.append((f"{shot.source} {shot.index}", frame, detector.seen_diameter_px(frame)))
+            seen.append((f"{Path(shot.source).name} {shot.index}", frame, detector.seen_diameter_px(frame)))
     found = [diameter for _, _, diameter in seen if diameter is not None]
     if not found:
         raise SourceError(
@@ -80,7 +81,10 @@ def scale(
 def _table(seen: list[tuple[str, Frame, float | None]]) -> Table:
     from rich.table import Table
 
-    table = Table("frame", "diameter, px", "diameter, µm")
+    table = Table()
+    table.add_column("frame", overflow="fold")
+    table.add_column("diameter, px", justify="right")
+    table.add_column("diameter, µm", justify="right")
     for name, frame, diameter in seen:
         pixel_um = frame.metadata.pixel_size_um
         px = "not sure" if diameter is None else f"{diameter:.1f}"
