@@ -254,8 +254,13 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
     wait_until(found, past.service.logs)
     event = divided[-1]
     path = f"/tracks/{event['track_id']}"
-    family = past.get(page, f"{path}/family?run={event['run_id']}").json()
-    assert set(event["daughter_ids"]) <= {one["track_id"] for one in family["members"]}
+
+    def known() -> bool:
+        """Whether the store, which hears of it a moment later, knows the daughters."""
+        family = past.get(page, f"{path}/family?run={event['run_id']}").json()
+        return set(event["daughter_ids"]) <= {one["track_id"] for one in family["members"]}
+
+    wait_until(known, past.service.logs)
     tree = past.get(page, f"{path}/tree?run={event['run_id']}")
     assert tree.headers["content-type"] == "image/svg+xml"
     assert b"<svg" in tree.body()

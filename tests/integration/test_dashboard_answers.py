@@ -93,7 +93,7 @@ def test_no_answer_is_a_fault_and_each_is_as_described(url: str) -> None:
     for described in api.get_all_operations():
         operation = described.ok()
 
-        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             case.call_and_validate(checks=CHECKS)

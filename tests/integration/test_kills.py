@@ -16,9 +16,9 @@ from tests.integration.service import Service, counted, kill_group, without_repe
 pytestmark = pytest.mark.broker
 
 CAMERAS = ("north", "east", "south", "west")
-FRAMES = 600
+FRAMES = 500
 RATE_HZ = 10
-KILLS = 8
+KILLS = 7
 
 CAMERA = """
 [cameras.{name}.source]

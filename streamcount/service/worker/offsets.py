@@ -16,10 +16,14 @@ class HoleError(BrokerError):
 
 
 class OffsetGuard:
-    """Knows for each partition which offset must come next; going back is allowed, skipping is not."""
+    """Knows for each partition which offset must come next; going back is allowed, skipping is not.
+
+    has_begun: whether any record was handled since the process began.
+    """
 
     def __init__(self) -> None:
         self._next: dict[tuple[str, int], int] = {}
+        self.has_begun = False
 
     def resume(self, topic: str, partition: int, offset: int) -> None:
         """A partition was assigned; its first record must have this offset or a lower one."""
@@ -46,6 +50,7 @@ class OffsetGuard:
                 f"{topic}[{partition}]: offset {offset} came where {due} was due; ending to resume from there"
             )
         self._next[topic, partition] = offset + 1
+        self.has_begun = True
 
 
 def first_existing_offset(bootstrap_servers: str, topic: str, partition: int, offset: int) -> int | None:

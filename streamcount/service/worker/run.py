@@ -72,7 +72,16 @@ def _run_one(settings: Settings) -> int:
             # Kafka away, or partitions that moved while they were asked for; the next look will tell.
             log.debug("lag not measured: %s", error)
 
-    end_when_stuck(health, end_process)
+    def end_stuck(error: BaseException) -> None:
+        if counting.faust_app.should_stop and not counting.guard.has_begun:
+            # To leave Kafka's group while it is being joined can take without end. Nothing was begun, so nothing
+            # waits to be drained, and to be told to stop is no fault.
+            log.warning("told to stop before anything was begun, which did not end by itself: %s", error)
+            logging.shutdown()
+            os._exit(ExitCode.OK)
+        end_process(error)
+
+    end_when_stuck(health, end_stuck)
     with StatusServer(
         counting.metrics.registry,
         health.live,

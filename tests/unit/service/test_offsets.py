@@ -20,6 +20,15 @@ def test_takes_offsets_one_after_another_and_again_after_going_back() -> None:
     assert guard.due("frames", 0) == 9
 
 
+def test_it_has_begun_with_the_first_record_and_not_with_the_assignment() -> None:
+    guard = guard_at(5)
+    assert not guard.has_begun
+    guard.take("frames", 0, 5)
+    assert guard.has_begun
+    guard.forget_all()
+    assert guard.has_begun
+
+
 def test_ends_where_records_were_passed_over() -> None:
     guard = guard_at(5)
     guard.take("frames", 0, 5)
