@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -128,24 +129,34 @@ def test_by_keyboard_alone_and_upon_what_was_saved(page: Any, url: str, kept: Pa
     assert not page.faults
 
 
-def test_cells_get_another_class_by_click_and_by_key(
-    page: Any, url: str, kept: Path, running: Running, screenshots: Path | None
-) -> None:
-    tell_of_a_smear(running)
-    drawing = opened(page, url, running, "told")
-    chosen = page.locator(".sketch-note", has_text="cell 0: red")
+def _listening(new_page: Callable[[], Any], url: str, running: Running) -> tuple[Any, Any]:
+    """A page on which a click has chosen the first cell, and its drawing.
 
-    def is_chosen() -> bool:
-        # A page that was just loaded may not yet listen; one whose connection failed on a busy machine never does.
-        for _ in range(5):
+    A page that was just loaded may not yet listen; on a busy machine one may never do, whatever it is reloaded, and
+    another visitor's does.
+    """
+    seen: list[str] = []
+    for _ in range(5):
+        page = new_page()
+        drawing = opened(page, url, running, "told")
+        chosen = page.locator(".sketch-note", has_text="cell 0: red")
+        for _ in range(8):
             page.mouse.click(*shown_at(page, drawing, 30, 30))
             page.wait_for_timeout(2000)
             if chosen.count():
-                return True
-        opened(page, url, running, "told")
-        return False
+                return page, drawing
+        told = page.evaluate(
+            "[window.socket?.connected, window.innerHeight, document.body.innerText.slice(0, 400)]"
+        )
+        seen.append(f"{shown_at(page, drawing, 30, 30)} {told} {page.faults}")
+    pytest.fail("\n".join([*seen, running.service.logs()]))
 
-    wait_until(is_chosen, running.service.logs)
+
+def test_cells_get_another_class_by_click_and_by_key(
+    new_page: Callable[[], Any], url: str, kept: Path, running: Running, screenshots: Path | None
+) -> None:
+    tell_of_a_smear(running)
+    page, drawing = _listening(new_page, url, running)
     page.get_by_role("radio", name="2 white").click()
     page.get_by_role("button", name="It is: white").click()
     page.locator("td", has_text="cell 0 is: white").wait_for()
