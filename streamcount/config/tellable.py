@@ -8,14 +8,14 @@ from typing import Final, Literal
 
 from streamcount.alerts import AlertRule, JumpRule, LimitRule
 from streamcount.errors import ConfigurationError
-from streamcount.types import ModelIdentity, figures
-from streamcount.types.figures import WINDOW_FIGURES
+from streamcount.types import ModelIdentity
+from streamcount.types.figures import ROLE_SPREADS, WINDOW_FIGURES
 
 # What it takes to tell a figure, beside cells.
 ROLES: Final = {
     "abnormal_cells": "abnormal", "abnormal_fraction": "abnormal", "dead_cells": "dead", "viability": "dead",
     "mitotic_cells": "mitotic", "mitotic_index": "mitotic",
-    **{f"{role}_{kind}": role for role in figures.ROLES for kind in ("variance", "covariance")},
+    **ROLE_SPREADS,
 }  # fmt: skip
 OUTLINED: Final = frozenset({"confluence", "fields", "foreground", "patches"})
 IN_CHAMBER: Final = frozenset({"cells_per_ml", "volume_ml"})

@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 # What a model may say of a class: its cells are dead, in division, or what a biologist wants to be told of.
 ROLES: Final = ("dead", "mitotic", "abnormal")
+# By name, the role of the figures that tell how the number of such cells varies.
+ROLE_SPREADS: Final = {f"{role}_{kind}": role for role in ROLES for kind in ("variance", "covariance")}
 
 
 class FigureMeaning(NamedTuple):
@@ -76,7 +78,7 @@ PLACES_ONLY: Final = frozenset({"crossings_backward", "crossings_forward", "dwel
 CLASSLESS: Final = PLACES_ONLY | {
     "abnormal_cells", "abnormal_fraction", "confluence", "dead_cells", "doubling_time_h", "field_mm2", "fields",
     "foreground", "growth_rate_per_h", "mitotic_cells", "mitotic_index", "patches", "viability", "volume_ml",
-    *(f"{role}_{kind}" for role in ROLES for kind in ("variance", "covariance")),
+    *ROLE_SPREADS,
 }  # fmt: skip
 
 # Of no group of cameras.
