@@ -42,10 +42,7 @@ def read_topic(
     from kafka import TopicPartition
 
     with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        partitions = [TopicPartition(topic, number) for number in topic_partitions(consumer, topic)]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         starts = consumer.beginning_offsets(partitions)
@@ -82,9 +79,7 @@ def read_backwards(
     from kafka import TopicPartition
 
     with kafka_errors(settings), closing(open_reader(settings, client_id)) as consumer:
-        numbers = sorted(consumer.partitions_for_topic(topic) or ())
-        if not numbers:
-            raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
+        numbers = topic_partitions(consumer, topic)
         likely = likely_partition(key, numbers)
         for number in sorted(numbers, key=lambda one: one != likely):
             place = TopicPartition(topic, number)
@@ -94,6 +89,18 @@ def read_backwards(
                 begin = max(start, end - BLOCK)
                 yield from _block(consumer, place, (begin, end), silent_s)
                 end = begin
+
+
+def topic_partitions(consumer: KafkaConsumer, topic: str) -> list[int]:
+    """The numbers of all its partitions, ascending; never none. Raises BrokerError where there is no such topic, yet.
+
+    Ask before a group is joined: kafka-python shares out what it knows at that moment, which may be nothing, and not
+    always learns that there is more.
+    """
+    numbers: list[int] = sorted(consumer.partitions_for_topic(topic))
+    if not numbers:
+        raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
+    return numbers
 
 
 def likely_partition(key: bytes, numbers: Sequence[int]) -> int:

@@ -17,7 +17,7 @@ from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
-from streamcount.service.reading import CONNECT_S, likely_partition, on_assigned, read_topic
+from streamcount.service.reading import CONNECT_S, likely_partition, on_assigned, read_topic, topic_partitions
 from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 from streamcount.wire import encode_event, event_or_none
@@ -150,7 +150,7 @@ class AlertWatcher:
         """Cameras that are configured or that a rule names, whose counts lie in partitions of this process."""
         named = {name for rule in self._rules.values() for name in rule.cameras}
         counts = self._settings.topics.name("counts")
-        numbers = sorted(consumer.partitions_for_topic(counts) or ())
+        numbers = topic_partitions(consumer, counts)
         mine = {one.partition for one in self._assigned if one.topic == counts}
         if not mine:
             return {}
@@ -282,6 +282,8 @@ class Clients:
             )
             stack.callback(self.consumer.close, autocommit=False, timeout_ms=5000)
             topics = [settings.topics.name(topic) for topic in READ]
+            for topic in topics:
+                topic_partitions(self.consumer, topic)
             self.consumer.subscribe(topics, listener=on_assigned(self._shared_out))
             self._open = stack.pop_all()
 

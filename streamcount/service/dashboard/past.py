@@ -15,7 +15,14 @@ from streamcount.lineage.model import Lineage
 from streamcount.service.dashboard.camera import Picture
 from streamcount.service.dashboard.cells import peek
 from streamcount.service.lineages import take_tracks
-from streamcount.service.reading import find_record, kafka_errors, likely_partition, open_reader, read_since
+from streamcount.service.reading import (
+    find_record,
+    kafka_errors,
+    likely_partition,
+    open_reader,
+    read_since,
+    topic_partitions,
+)
 from streamcount.service.snapshots.frames import frame_name
 from streamcount.service.watch import CREATE_TIME
 from streamcount.types import AnyEvent, CellAbnormal
@@ -164,9 +171,7 @@ class Past:
             kept = False
             try:
                 name = self._settings.topics.name(topic)
-                numbers = sorted(consumer.partitions_for_topic(name) or ())
-                if not numbers:
-                    raise BrokerError(f"there is no topic {name}; make it with `streamcount topics`")
+                numbers = topic_partitions(consumer, name)
                 yield consumer, TopicPartition(name, likely_partition(camera_id.encode(), numbers))
                 kept = not self._idle.full()
                 if kept:

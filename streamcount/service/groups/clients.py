@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamcount.config import Settings
-from streamcount.errors import BrokerError
-from streamcount.service.reading import CONNECT_S, on_assigned
+from streamcount.service.reading import CONNECT_S, on_assigned, topic_partitions
 from streamcount.service.topics import groups_topic
 
 if TYPE_CHECKING:
@@ -77,12 +76,12 @@ class Clients:
                 heartbeat_interval_ms=2_000,
             )
             stack.callback(self.member.close, autocommit=False, timeout_ms=5000)
-            self.member.subscribe([groups_topic(settings)], listener=on_assigned(self._assigned))
             self.topic = settings.topics.name("windows")
-            numbers = self.windows.partitions_for_topic(self.topic)
-            if not numbers:
-                raise BrokerError(f"there is no topic {self.topic}; make it with `streamcount topics`")
-            self.partitions = [TopicPartition(self.topic, number) for number in sorted(numbers)]
+            self.partitions = [
+                TopicPartition(self.topic, number) for number in topic_partitions(self.windows, self.topic)
+            ]
+            topic_partitions(self.member, groups_topic(settings))
+            self.member.subscribe([groups_topic(settings)], listener=on_assigned(self._assigned))
             self._open = stack.pop_all()
 
     def partition_of(self, key: str) -> int:
