@@ -11,7 +11,7 @@ from streamcount.config import Settings
 from streamcount.errors import BrokerError
 
 if TYPE_CHECKING:
-    from kafka import ConsumerRebalanceListener, KafkaConsumer
+    from kafka import KafkaConsumer
 
 CONNECT_S = 5.0
 SILENT_S = 30.0
@@ -92,15 +92,16 @@ def read_backwards(
 
 
 def topic_partitions(consumer: KafkaConsumer, topic: str) -> list[int]:
-    """The numbers of all its partitions, ascending; never none. Raises BrokerError where there is no such topic, yet.
-
-    Ask before a group is joined: kafka-python shares out what it knows at that moment, which may be nothing, and not
-    always learns that there is more.
-    """
+    """The numbers of all its partitions, ascending; never none. Raises BrokerError where there is no such topic."""
     numbers: list[int] = sorted(consumer.partitions_for_topic(topic))
     if not numbers:
-        raise BrokerError(f"there is no topic {topic}; make it with `streamcount topics`")
+        raise no_topic(topic)
     return numbers
+
+
+def no_topic(name: str) -> BrokerError:
+    """What to say where a topic is absent."""
+    return BrokerError(f"there is no topic {name}; make it with `streamcount topics`")
 
 
 def likely_partition(key: bytes, numbers: Sequence[int]) -> int:
@@ -207,8 +208,13 @@ def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
     )
 
 
-def on_assigned(assigned: Callable[[], None]) -> ConsumerRebalanceListener:
-    """Calls `assigned` whenever partitions were shared out."""
+def join_group(consumer: KafkaConsumer, topics: Sequence[str], assigned: Callable[[], None]) -> None:
+    """Subscribes, and calls `assigned` whenever partitions were shared out.
+
+    kafka-python shares out what it knows when it joins, which just after the subscription is nothing: a second
+    sharing out followed at once, and where it did not, a group read nothing for good. So the topics are asked for
+    in between. Raises BrokerError where one is absent.
+    """
     from kafka import ConsumerRebalanceListener
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -218,4 +224,7 @@ def on_assigned(assigned: Callable[[], None]) -> ConsumerRebalanceListener:
         def on_partitions_assigned(self, assigned_now: Collection[Any]) -> None:
             assigned()
 
-    return Listener()
+    consumer.subscribe(topics, listener=Listener())
+    absent = sorted({*topics} - consumer.topics())
+    if absent:
+        raise no_topic(absent[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -187,6 +188,8 @@ def test_late_counts_and_frames_that_nobody_counts_are_told(broker, tmp_path):
         late_ms = int((time.time() - 60) * 1000)
         publish(running, counts(0, 1), timestamp_ms=late_ms)
         assert alerts(running, lambda found: len(found) >= 1) == [("scope-1", "AlertRaised", 0)]
+        # Shared out once: what comes between two sharings is taken for old.
+        assert re.findall(r"watching \d", running.logs()) == ["watching 4"]
         publish(running, counts(1, 1))
         told = [("scope-1", "AlertRaised", 0), ("scope-1", "AlertCleared", 1)]
         assert alerts(running, lambda found: len(found) >= 2) == told

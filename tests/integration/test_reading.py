@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-import pytest
-from kafka import KafkaProducer
+import time
+from contextlib import closing
 
-from streamcount.config import parse_settings
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+
+from streamcount.config import Settings, parse_settings
 from streamcount.errors import BrokerError
 from streamcount.service.broker import Broker
-from streamcount.service.reading import BLOCK, read_backwards, read_record
+from streamcount.service.reading import BLOCK, join_group, read_backwards, read_record
 from streamcount.service.topics import make_topics, topic_specs
 
 pytestmark = pytest.mark.broker
 CLIENT = "reading-test"
 
 
-def test_the_key_s_own_partition_comes_first_and_nothing_is_left_out(broker: Broker) -> None:
+def made(broker: Broker, prefix: str) -> Settings:
+    """Settings of three partitions, whose topics were made a moment ago."""
     settings = parse_settings(
-        f'kafka.bootstrap_servers = "{broker.bootstrap_servers}"\ntopics.prefix = "reading"\n'
-        "topics.partitions = 3",
+        f'kafka.bootstrap_servers = "{broker.bootstrap_servers}"\ntopics.prefix = "{prefix}"\ntopics.partitions = 3',
         environment={},
     )
     make_topics(topic_specs(settings), replication_factor=1, bootstrap_servers=broker.bootstrap_servers)
+    return settings
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_group_that_is_joined_as_its_topics_are_made_shares_out_all_at_once(
+    broker: Broker, attempt: int
+) -> None:
+    settings = made(broker, f"joining-{attempt}")
+    topics = [settings.topics.name("counts"), settings.topics.name("events")]
+    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, group_id=f"joining-{attempt}")
+    with closing(consumer):
+        sharings: list[int] = []
+        join_group(consumer, topics, lambda: sharings.append(len(consumer.assignment())))
+        deadline = time.monotonic() + 60
+        while not sharings and time.monotonic() < deadline:
+            consumer.poll(timeout_ms=300)
+        # A second sharing would follow at once.
+        for _ in range(3):
+            consumer.poll(timeout_ms=300)
+        assert sharings == [6]
+        with pytest.raises(BrokerError, match="there is no topic nowhere; make it with"):
+            join_group(consumer, [*topics, "nowhere"], lambda: None)
+
+
+def test_the_key_s_own_partition_comes_first_and_nothing_is_left_out(broker: Broker) -> None:
+    settings = made(broker, "reading")
     topic = settings.topics.name("snapshots")
     more = BLOCK + 7
     with KafkaProducer(bootstrap_servers=broker.bootstrap_servers) as producer:

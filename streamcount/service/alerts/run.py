@@ -17,7 +17,7 @@ from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
-from streamcount.service.reading import CONNECT_S, likely_partition, on_assigned, read_topic, topic_partitions
+from streamcount.service.reading import CONNECT_S, join_group, likely_partition, read_topic, topic_partitions
 from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 from streamcount.wire import encode_event, event_or_none
@@ -281,10 +281,7 @@ class Clients:
                 metrics_enabled=False,
             )
             stack.callback(self.consumer.close, autocommit=False, timeout_ms=5000)
-            topics = [settings.topics.name(topic) for topic in READ]
-            for topic in topics:
-                topic_partitions(self.consumer, topic)
-            self.consumer.subscribe(topics, listener=on_assigned(self._shared_out))
+            join_group(self.consumer, [settings.topics.name(topic) for topic in READ], self._shared_out)
             self._open = stack.pop_all()
 
     def _shared_out(self) -> None:

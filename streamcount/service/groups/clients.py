@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamcount.config import Settings
-from streamcount.service.reading import CONNECT_S, on_assigned, topic_partitions
+from streamcount.service.reading import CONNECT_S, join_group, topic_partitions
 from streamcount.service.topics import groups_topic
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class Clients:
             self.partitions = [
                 TopicPartition(self.topic, number) for number in topic_partitions(self.windows, self.topic)
             ]
-            topic_partitions(self.member, groups_topic(settings))
-            self.member.subscribe([groups_topic(settings)], listener=on_assigned(self._assigned))
+            join_group(self.member, [groups_topic(settings)], self._assigned)
             self._open = stack.pop_all()
 
     def partition_of(self, key: str) -> int:
