@@ -19,11 +19,9 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
@@ -42,16 +40,11 @@ TITLES = {
     "map50": "AP50, mean of classes",
     "f1": "F1 at IoU 0.5, all cells",
     "mape": "mean count error, %",
+    "accuracy": "accuracy",
+    "macro_f1": "F1, mean of classes",
 }
 
-
-@dataclass(frozen=True)
-class Point:
-    """One training: of how many images, what it gave, and how long it took."""
-
-    images: int
-    figures: dict[str, float]
-    seconds: int
+Figures: TypeAlias = dict[str, float]
 
 
 def main(
@@ -69,26 +62,23 @@ def main(
     table = _table(find_bundle(name))
     whole = _images(table["training"])
     shipped = _figures(table)
-    if OF_SHAPES in table["figures"]["int8"]:
-        raise typer.BadParameter(f"{name} looks at crops; name a model that finds cells", param_hint="NAME")
-    points = {point.images: point for point in _known(output.with_suffix(".csv"))}
+    points = _known(output.with_suffix(".csv"))
     own = [*_own_command(table, data), *(["--split", str(split)] if split else [])]
-    steps = _epoch_steps(own, console) * (epochs or int(table["training"]["epochs"]))
+    whole_epochs = epochs or int(table["training"]["epochs"])
     for share in SHARES if epochs else SHARES[:-1]:
         images = round(whole * share)
         if images not in points:
             words = own + (["--images", str(images)] if share < 1 else [])
-            words += ["--epochs", str(round(steps / _epoch_steps(words, console)))]
-            points[images] = _trained(words, images)
+            fewer = _epoch_steps(own, console) / _epoch_steps(words, console)
+            points[images] = _trained([*words, "--epochs", str(round(whole_epochs * fewer))])
             _write(points, output.with_suffix(".csv"))
-        console.print(f"{images} images: {points[images].figures}, {points[images].seconds} s")
-    drawn = {images: point.figures for images, point in points.items()} | ({} if epochs else {whole: shipped})
+        console.print(f"{images} images: {points[images]}")
+    drawn = points | ({} if epochs else {whole: shipped})
     _draw(drawn, shipped, output.with_suffix(".png"), name)
-    shown = Table("images", *shipped, "seconds")
+    shown = Table("images", *shipped)
     for images in sorted(points):
-        point = points[images]
-        shown.add_row(str(images), *(f"{v:.3f}" for v in point.figures.values()), str(point.seconds))
-    shown.add_row(f"{whole}, as it is", *(f"{v:.3f}" for v in shipped.values()), "")
+        shown.add_row(str(images), *(f"{v:.3f}" for v in points[images].values()))
+    shown.add_row(f"{whole}, as it is", *(f"{v:.3f}" for v in shipped.values()))
     console.print(shown)
 
 
@@ -99,7 +89,10 @@ def _images(training: dict[str, Any]) -> int:
 
 
 def _epoch_steps(words: list[str], console: Console) -> int:
-    """Steps of one epoch of a training, by its command: how often an image comes depends on its size."""
+    """Steps of one epoch of a training, by its command: how often an image comes depends on its size.
+
+    Of a second stage, whose every crop comes once, the images.
+    """
     options = dict(zip(words[2::2], words[3::2], strict=True))
     seed = int(options["--seed"])
     source = Source(
@@ -112,6 +105,8 @@ def _epoch_steps(words: list[str], console: Console) -> int:
         seed=seed,
     )
     parts, _ = read_for_training(source, console)
+    if options.get("--task") == "shapes":
+        return len(parts.train.images)
     asked = Asked(
         seed=seed,
         width=int(options["--width"]),
@@ -135,59 +130,47 @@ def _own_command(table: dict[str, Any], data: Path) -> list[str]:
     return ["train", str(data), *(word for pair in pairs for word in pair)]
 
 
-def _trained(words: list[str], images: int) -> Point:
-    started = time.monotonic()
+def _trained(words: list[str]) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / "trial"
+        bundle, work = Path(folder) / "trial", Path(folder) / "work"
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        command = [
-            sys.executable,
-            "-m",
-            "streamcount",
-            *words,
-            "--output",
-            str(bundle),
-            "--work",
-            str(Path(folder) / "work"),
-        ]
+        command = [sys.executable, "-m", "streamcount", *words, "--output", str(bundle), "--work", str(work)]
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
-        return Point(images, _figures(_table(bundle)), round(time.monotonic() - started))
+        return _figures(_table(bundle))
 
 
 def _table(bundle: Path) -> dict[str, Any]:
     return tomllib.loads((bundle / MODEL_FILE).read_text(encoding="utf-8"))
 
 
-def _figures(table: dict[str, Any]) -> dict[str, float]:
-    """How well cells are found and counted."""
+def _figures(table: dict[str, Any]) -> Figures:
+    """How well cells are found and counted; of a second stage, how well they are told apart."""
     by_class = table["figures"]["int8"]
+    if OF_SHAPES in by_class:
+        return {name: float(by_class[OF_SHAPES][name]) for name in ("accuracy", "macro_f1")}
     aps = [row["ap50"] for name, row in by_class.items() if name != ANY_CLASS]
     every = by_class[ANY_CLASS]
     return {"map50": sum(aps) / len(aps), "f1": float(every["f1"]), "mape": float(every["mape"])}
 
 
-def _known(path: Path) -> list[Point]:
+def _known(path: Path) -> dict[int, Figures]:
     if not path.is_file():
-        return []
+        return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return [
-        Point(int(row["images"]), {k: float(row[k]) for k in TITLES if k in row}, int(row["seconds"]))
-        for row in rows
-    ]
+    return {int(row["images"]): {name: float(row[name]) for name in TITLES if name in row} for row in rows}
 
 
-def _write(points: dict[int, Point], path: Path) -> None:
+def _write(points: dict[int, Figures], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["images", *next(iter(points.values())).figures, "seconds"])
+        rows.writerow(["images", *next(iter(points.values()))])
         for images in sorted(points):
-            point = points[images]
-            rows.writerow([images, *(round(v, 4) for v in point.figures.values()), point.seconds])
+            rows.writerow([images, *(round(v, 4) for v in points[images].values())])
 
 
-def _draw(points: dict[int, dict[str, float]], shipped: dict[str, float], path: Path, name: str) -> None:
+def _draw(points: dict[int, Figures], shipped: Figures, path: Path, name: str) -> None:
     from matplotlib.figure import Figure
 
     ticks = sorted(points)
