@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from streamcount.cli._counting import FileCounter, Report, Seen
     from streamcount.cli._inputs import Recording
+    from streamcount.cli._scale import ScaleJudge
     from streamcount.detection import Detector
     from streamcount.windows import WindowsSetup
 
@@ -135,6 +136,7 @@ def count(
     from streamcount.cli._counting import FileCounter, Outputs
     from streamcount.cli._inputs import find_recordings, input_options
     from streamcount.cli._options import tracker_config
+    from streamcount.cli._scale import ScaleJudge
     from streamcount.cli._tables import count_table
     from streamcount.cli._windows import windows_csv, windows_table
     from streamcount.pipeline import Pipeline
@@ -170,7 +172,8 @@ def count(
         tracks = None if ctc is None else stack.enter_context(CtcWriter(ctc))
         pipeline = None if following is None else Pipeline(built, following.build(), windows=setup)
         counter = FileCounter(built, pipeline, Outputs(writer, overlay, masks, tracks), threads)
-        report = _run(recordings, counter, told, in_um=cell_diameter_um is not None)
+        judge = ScaleJudge(built, in_um=cell_diameter_um is not None)
+        report = _run(recordings, counter, told, judge)
     console = told if STDOUT in (output, csv) else output_console()
     console.print(count_table(report.runs, built.model.class_names))
     if window is not None:
@@ -184,11 +187,8 @@ def count(
         raise typer.Exit(ExitCode.INPUT)
 
 
-def _run(recordings: list[Recording], counter: FileCounter, told: Console, *, in_um: bool) -> Report:
-    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read.
-
-    in_um: whether the size of cells was told in µm, so that the first frame of unknown pixel size is told.
-    """
+def _run(recordings: list[Recording], counter: FileCounter, told: Console, judge: ScaleJudge) -> Report:
+    """Count all, with a bar on a terminal, errors at once. Raises SourceError where nothing can be read."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     known = [recording.frame_count for recording in recordings]
@@ -198,18 +198,14 @@ def _run(recordings: list[Recording], counter: FileCounter, told: Console, *, in
     with Progress(*columns, console=told, transient=True, disable=quiet) as progress:
         task = progress.add_task("counting", total=total)
         errors = 0
-        scale_told = not in_um
 
         def done(seen: Seen) -> None:
-            nonlocal errors, scale_told
+            nonlocal errors
             progress.advance(task)
-            if not scale_told and seen.frame is not None and seen.frame.metadata.pixel_size_um is None:
-                scale_told = True
-                told.print(
-                    f"{seen.shot.source}: its pixel size is unknown, so --cell-diameter-um says nothing of it; give "
-                    "--pixel-size-um, or --cell-diameter-px",
-                    style="yellow", markup=False, highlight=False, soft_wrap=True,
-                )  # fmt: skip
+            remark = None if seen.frame is None else judge.remark(seen.frame)
+            if remark is not None:
+                words = f"{seen.shot.source}: {remark}"
+                told.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
             if seen.error is not None:
                 errors += 1
                 if errors <= _TOLD_ERRORS:

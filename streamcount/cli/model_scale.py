@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamcount.cli._options import Channel, PixelSize, Plane, ValueRange
+from streamcount.cli._scale import STEADY, unlike
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from streamcount.detection.tflite import TfliteDetector
     from streamcount.types import Frame
-
-# Quartiles further apart than this are of cells that one diameter does not describe.
-STEADY = 1.2
 
 
 def scale(
@@ -107,7 +105,7 @@ def _remarks(found: list[float], frame: Frame, detector: TfliteDetector) -> list
     info, pixel_um = detector.bundle.input, frame.metadata.pixel_size_um
     if pixel_um is not None:
         seen_um = statistics.median(found) * pixel_um
-        if not 1 / STEADY**2 <= seen_um / info.cell_diameter_um <= STEADY**2:
+        if unlike(seen_um, info.cell_diameter_um):
             remarks.append(
                 f"By the pixel size of {pixel_um:g} µm that is {seen_um:.3g} µm; the model expects "
                 f"{info.cell_diameter_um:g} µm. Where the cells are so, set cell_diameter_um = {seen_um:.3g}; else "

@@ -159,6 +159,15 @@ class TfliteDetector:
         info = self._bundle.input
         return self._first_look(prepare(frame.image, info.channels, info.normalise, info.exposure))[1]
 
+    def told_diameter_px(self, frame: Frame) -> float | None:
+        """The reference cell's diameter by the configuration or the frame's pixel size, px; None if nothing tells."""
+        if self._config.cell_diameter_px is not None:
+            return self._config.cell_diameter_px
+        if frame.metadata.pixel_size_um is not None:
+            usual_um = self._config.cell_diameter_um or self._bundle.input.cell_diameter_um
+            return usual_um / frame.metadata.pixel_size_um
+        return None
+
     def _first_look(self, image: NDArray[np.uint8]) -> tuple[Look, float | None]:
         return first_look(lambda scale: self._look(image, scale), max(image.shape[:2]), self._scale_rules)
 
@@ -168,7 +177,7 @@ class TfliteDetector:
         """The cells that count, the look that is believed, and the frame's flags."""
         info = self._bundle.input
         image = prepare(frame.image, info.channels, info.normalise, info.exposure)
-        told = diameter = self._known_diameter_px(frame)
+        told = diameter = self.told_diameter_px(frame)
         if told is not None:
             seen = self._look(image, info.cell_diameter_px / told)
         else:
@@ -190,14 +199,6 @@ class TfliteDetector:
         quality = tuple(flag for flag, is_so in flags.items() if is_so)
         shape = frame.image.shape[0], frame.image.shape[1]
         return found.take(counted(found.boxes_px, shape, self._config.border)), seen, quality
-
-    def _known_diameter_px(self, frame: Frame) -> float | None:
-        if self._config.cell_diameter_px is not None:
-            return self._config.cell_diameter_px
-        if frame.metadata.pixel_size_um is not None:
-            usual_um = self._config.cell_diameter_um or self._bundle.input.cell_diameter_um
-            return usual_um / frame.metadata.pixel_size_um
-        return None
 
     def _look(self, image: NDArray[np.uint8], scale: float) -> Look:
         height, width, channels = image.shape

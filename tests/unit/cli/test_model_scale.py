@@ -65,6 +65,29 @@ def test_a_pixel_size_that_makes_cells_of_another_size_is_told(
     assert "set cell_diameter_um = 36" in err
 
 
+def test_counting_at_a_scale_that_the_cells_do_not_look_like_is_told_once(
+    streamcount: Streamcount, folder: Path
+) -> None:
+    _, out, _ = streamcount("model", "scale", "nuclei", folder)
+    right = 12 / told_px(out)
+    for words in ((), ("--pixel-size-um", f"{right:.4f}")):
+        code, _, err = streamcount("count", folder, "--model", "nuclei", *words)
+        assert (code, "look" in err) == (0, False)
+    code, _, err = streamcount("count", folder, "--model", "nuclei", "--pixel-size-um", f"{3 * right:.4f}")
+    assert code == 0
+    assert err.count("counts may suffer") == 1
+    assert f"by its pixel size of {3 * right:.4g}"[:30] in err
+    instead = re.search(r"give --cell-diameter-px (\S+) or", err)
+    assert instead is not None
+    code, _, err = streamcount("count", folder, "--model", "nuclei", "--cell-diameter-px", instead[1])
+    assert (code, "look" in err) == (0, False)
+    code, _, err = streamcount(
+        "count", folder, "--model", "nuclei", "--cell-diameter-px", 3 * float(instead[1])
+    )
+    assert code == 0
+    assert err.count("counts may suffer") == 1
+
+
 def test_frames_of_two_magnifications_are_told(streamcount: Streamcount, folder: Path) -> None:
     for name in ("t1.png", "t2.png"):
         image = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
