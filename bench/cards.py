@@ -1,4 +1,4 @@
-"""The picture of a model's card: how it counts, and where it errs, drawn as outlines without the images themselves.
+"""The picture of a model's card: how it counts, and where it errs, drawn as lines without the images themselves.
 
 python -m bench.cards viability DATA --split split.json
 """
@@ -21,10 +21,14 @@ from streamcount.training.data.parts import apart, read_parts
 from streamcount.training.judge import Found, match
 from streamcount.training.judge.breakdown import judge
 from streamcount.training.judge.calibration import reliability
+from streamcount.training.shapes.report import ShapeSubject
 
 PICTURE = "card.png"
 RIGHT, FALSE, MISSED, OTHER = (70, 170, 70), (220, 40, 40), (240, 150, 0), (170, 50, 200)
 BEST, WORST, SIDE_PX = 2, 4, 420
+# Of a second stage's classes: at least so many cells told right, and as many told wrong, in rows of at least so many.
+EXAMPLES, LEAST_COLUMNS = 2, 8
+LEVELS, LINES = (0.3, 0.55, 0.8), (0.6, 0.9, 1.2)
 
 
 def main(
@@ -132,8 +136,11 @@ def _draw_confusion(model: str, folder: Path, dataset: Any, data: Path) -> None:
     subject = judge_shapes(dataset, model, "int8", "", data, lambda: None)
     names, guesses = subject.class_names, subject.shares.argmax(axis=1)
     table = confusion(subject.crops.class_ids, guesses, len(names))
-    figure = Figure(figsize=(13, 6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    across = max(1, LEAST_COLUMNS // len(names))
+    examples_height = 2 * 13 / (across * len(names)) * -(-EXAMPLES // across)
+    figure = Figure(figsize=(13, 6.4 + examples_height), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(6.4, examples_height))
+    left, right = top.subplots(1, 2, width_ratios=(1.5, 1))
     left.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), number in np.ndenumerate(table):
         left.text(column, row, str(number) if number else "", ha="center", va="center", fontsize=8,
@@ -146,7 +153,38 @@ def _draw_confusion(model: str, folder: Path, dataset: Any, data: Path) -> None:
     right.plot([0, 1], [0, 1], color="#8a8a8a", lw=1)
     right.plot(mean[shown], rate[shown], marker="o", color="#1f5fd0")
     right.set(xlabel="score", ylabel="share that has this label", title="Calibration")
+    _draw_examples(bottom, subject, across)
     _save(figure, folder)
+
+
+def _draw_examples(figure: Any, subject: ShapeSubject, across: int) -> None:
+    """Of each class the cells told right, and those told wrong, of which the model was surest; `across` in a row."""
+    names, crops = subject.class_names, subject.crops
+    guesses, sure = subject.shares.argmax(axis=1), subject.shares.max(axis=1)
+    down = -(-EXAMPLES // across)
+    axes = figure.subplots(2 * down, across * len(names), squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for class_id, name in enumerate(names):
+        own = crops.class_ids == class_id
+        columns = axes[:, class_id * across : (class_id + 1) * across]
+        for right, places in ((True, columns[:down]), (False, columns[down:])):
+            rows = np.flatnonzero(own & ((guesses == class_id) == right))
+            surest = rows[np.argsort(-sure[rows], kind="stable")]
+            for axis, row in zip(places.ravel(), surest, strict=False):
+                _draw_levels(axis, crops.pixels[row])
+                title = name if right else f"{name},\ntold {names[guesses[row]]}"
+                axis.set_title(title, fontsize=7, color=np.divide(RIGHT if right else FALSE, 255))
+
+
+def _draw_levels(axis: Any, crop: NDArray[np.uint8]) -> None:
+    """Lines of equal brightness in a crop (S, S, channels)."""
+    grey = cv2.GaussianBlur(crop.mean(axis=2).astype(np.float32), (0, 0), 1.5)
+    low, high = np.percentile(grey, (2, 98))
+    axis.contour(
+        grey, levels=low + (high - low) * np.array(LEVELS), colors="#30363f", linewidths=LINES, origin="upper"
+    )
+    axis.set_aspect("equal")
 
 
 def _save(figure: Any, folder: Path) -> None:
