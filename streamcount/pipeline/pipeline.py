@@ -14,7 +14,7 @@ from streamcount.errors import StreamcountError
 from streamcount.events import EventsConfig, cell_events
 from streamcount.events.places import CellsAround, PlacesConfig, PlacesMap, place_events, places_map
 from streamcount.pipeline.stage import stage_shift
-from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, StepResult
+from streamcount.pipeline.state import REMEMBERED_RUNS, SKIPPED, PipelineState, RunPosition, StepResult
 from streamcount.pipeline.surroundings import surroundings
 from streamcount.quality import QualityConfig, QualityState, judge, measurable, measure
 from streamcount.tracking import Tracker
@@ -63,6 +63,18 @@ class Pipeline:
     def initial_state(self, camera_id: str = "") -> PipelineState:
         """Before the camera's first frame; without a name, the state becomes that of the first frame's camera."""
         return PipelineState(camera_id=camera_id, tracker=self.tracker.initial_state())
+
+    def resumed_state(self, camera_id: str, position: RunPosition) -> PipelineState:
+        """Behind the last frame of a state that cannot be read, with nothing remembered of the cells in view.
+
+        Frames that were counted are not counted again nor told as missing, ids are not given twice, and alerts that
+        are raised can be cleared; cells that are in view get new ids.
+        """
+        tracker = msgspec.structs.replace(
+            self.tracker.initial_state(), next_track_id=position.tracker.next_track_id
+        )
+        told = {name: getattr(position, name) for name in RunPosition.__struct_fields__ if name != "tracker"}
+        return PipelineState(camera_id=camera_id, tracker=tracker, **told)
 
     def detect(self, frame: Frame, labels: bool = False, outlines: bool = False) -> Detections:
         """The cells of a frame, and how good it is as a picture. Stateless and expensive.
@@ -119,6 +131,7 @@ class Pipeline:
             quality=quality,
             last_sequence=meta.sequence,
             last_acquired_at_ns=meta.acquired_at_ns,
+            latest_acquired_at_ns=max(state.latest_acquired_at_ns, meta.acquired_at_ns),
             first_sequence=first_sequence,
             missed_frames=0,
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
@@ -159,6 +172,7 @@ class Pipeline:
             state,
             last_sequence=missing.last_sequence,
             last_acquired_at_ns=missing.decided_at_ns,
+            latest_acquired_at_ns=max(state.latest_acquired_at_ns, missing.decided_at_ns),
             missed_frames=state.missed_frames + missing.last_sequence - state.last_sequence,
         )
         return state, StepResult(events=_with_unique_ids(events))

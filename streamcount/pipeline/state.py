@@ -21,7 +21,8 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
 
     run_id: the run being counted, "" before the first frame.
     last_sequence: the last frame accounted for, counted or missing; -1 before the first.
-    last_acquired_at_ns: when it was acquired, as far as is known.
+    last_acquired_at_ns: when it was acquired, as far as is known. latest_acquired_at_ns: the latest such time in the
+    run, which a camera's clock that was put back leaves behind.
     first_sequence: the first frame of the run that was counted, -1 before it.
     missed_frames: frames missing since the last one counted, which the tracker was not told of yet.
     tracker: what the tracker remembers. cells: what the events remember. quality: what the judge of pictures does.
@@ -42,6 +43,7 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     run_id: str = ""
     last_sequence: int = -1
     last_acquired_at_ns: int = 0
+    latest_acquired_at_ns: int = 0
     first_sequence: int = -1
     missed_frames: int = 0
     cells_seen: int = 0
@@ -52,6 +54,26 @@ class PipelineState(msgspec.Struct, frozen=True, eq=False):
     def order(self) -> tuple[int, int]:
         """(runs begun, last sequence): of two states of a camera, the one with the larger is the later."""
         return self.runs_begun, self.last_sequence
+
+
+class TrackNumbers(msgspec.Struct, frozen=True):
+    """Of a tracker's state, how far its ids go."""
+
+    next_track_id: int = 1
+
+
+class RunPosition(msgspec.Struct, frozen=True):
+    """How far a camera was counted: the fields of `PipelineState` that have the same meaning in all its versions."""
+
+    run_id: str = ""
+    last_sequence: int = -1
+    last_acquired_at_ns: int = 0
+    latest_acquired_at_ns: int = 0
+    cells_seen: int = 0
+    finished_runs: tuple[str, ...] = ()
+    runs_begun: int = 0
+    tracker: TrackNumbers = TrackNumbers()
+    alerts: AlertsState = AlertsState()
 
 
 class StepResult(msgspec.Struct, frozen=True, eq=False):

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from streamcount.errors import FrameError
-from streamcount.pipeline import PipelineState
+from streamcount.pipeline import PipelineState, RunPosition
 from streamcount.types import Detections, FramesMissing, Tracks
 from streamcount.wire import arrays
 
@@ -67,3 +67,8 @@ def decode_state(data: bytes) -> PipelineState:
     if not data or data[0] != STATE_VERSION:
         raise FrameError(OTHER_VERSION, "the stored state is of another version of streamcount")
     return arrays.decode(data[1:], PipelineState)
+
+
+def decode_position(data: bytes) -> RunPosition:
+    """Of a state of another version, how far the camera was counted. Raises FrameError where it does not tell."""
+    return arrays.decode(data[1:], RunPosition)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from streamcount.config import TopicName
 from streamcount.errors import FrameError, StreamcountError
-from streamcount.pipeline import Pipeline, PipelineState, StepResult
+from streamcount.pipeline import Pipeline, PipelineState, RunPosition, StepResult
 from streamcount.service.worker.metrics import WorkerMetrics
 from streamcount.service.worker.pipelines import Pipelines
 from streamcount.service.worker.records import Output, Record, dead_letter
@@ -25,7 +25,7 @@ from streamcount.types import (
 )
 from streamcount.wire import decode_detections, decode_state, encode_event, encode_tracks
 from streamcount.wire.cloudevents import record_key
-from streamcount.wire.records import OTHER_VERSION
+from streamcount.wire.records import OTHER_VERSION, decode_position
 
 log = logging.getLogger(__name__)
 
@@ -92,16 +92,26 @@ class Tracking:
         value = self._stored(camera_id)
         if not value:
             return pipeline.initial_state(camera_id)
+        (runs_begun, _), stored = unpack_state(value)
         try:
-            return decode_state(unpack_state(value)[1])
+            return decode_state(stored)
         except FrameError as error:
             if error.reason != OTHER_VERSION:
                 # To begin anew would change results without a word.
                 raise StreamcountError(
                     f"the stored state of camera {camera_id} is damaged: {error}"
                 ) from error
-            log.warning("camera %s begins anew: %s", camera_id, error)
-            return pipeline.initial_state(camera_id)
+        try:
+            position = decode_position(stored)
+        except FrameError:
+            # The next run is a later one than any that was stored, or its states would be taken for old ones.
+            position = RunPosition(runs_begun=runs_begun)
+        log.warning(
+            "camera %s: its state is of another version of streamcount, so cells in view get new ids and open "
+            "windows are lost; it goes on behind frame %d of run %s",
+            camera_id, position.last_sequence, position.run_id or "unknown",
+        )  # fmt: skip
+        return pipeline.resumed_state(camera_id, position)
 
     def confirmed(self, tracked: Tracked, captured_at_s: float, now_s: float) -> None:
         """Counts in the metrics what Kafka has confirmed."""
@@ -126,7 +136,7 @@ class Tracking:
 
 def _check_repeated(state: PipelineState, metadata: FrameMetadata) -> None:
     """A frame that was counted before is older than the newest; a new one with an old number must not vanish."""
-    if metadata.acquired_at_ns > state.last_acquired_at_ns:
+    if metadata.acquired_at_ns > max(state.latest_acquired_at_ns, state.last_acquired_at_ns):
         raise FrameError(
             "stale-sequence",
             f"frame {metadata.sequence} of run {metadata.run_id} is new, but its number is not: the camera "
