@@ -16,6 +16,7 @@ from streamcount.quality.state import (
     NORMAL_PER_MAD,
     TILES,
     QualityState,
+    on_one_scale,
     remembered,
 )
 from streamcount.statistics import medians
@@ -49,7 +50,7 @@ def judge(
     part of the history.
     """
     shifts = (*state.shifts, shift or (0.0, 0.0))[-config.drift_frames :]
-    state = msgspec.structs.replace(state, shifts=shifts)
+    state, measures = on_one_scale(msgspec.structs.replace(state, shifts=shifts), measures)
     found = complaints(state, measures, config, cells=cells, foreground_fraction=foreground_fraction)
     before = state.flags
     state = _with_streaks(state, found, config)

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,8 +51,9 @@ def measurable(image: Image) -> bool:
 def measure(image: Image, half: Image | None = None) -> PictureMeasures:
     """The measures of a picture (H, W) or (H, W, 3), uint8 or uint16, of at least 16 pixels a side.
 
-    half: `halved(image)`, where it was made already. A 16-bit camera's full white is 65535, or 1023, 4095 or 16383
-    where the brightest pixel has just that value. Raises FrameError where the picture has another shape or type.
+    half: `halved(image)`, where it was made already. How many bits a camera's 16-bit numbers hold is guessed by the
+    brightest pixel, see `PictureMeasures.full_white`; `on_scale` makes two frames comparable. Raises FrameError where
+    the picture has another shape or type.
     """
     _check(image)
     brightest = _brightest(image[::STRIDE])
@@ -73,7 +75,27 @@ def measure(image: Image, half: Image | None = None) -> PictureMeasures:
         contrast=spread / white / max(level, DARK_LEVEL),
         level=level,
         profile=tuple(float(value) for value in tiles.ravel()),
+        full_white=white,
     )
+
+
+def on_scale(measures: PictureMeasures, full_white: int) -> PictureMeasures:
+    """The measures as they are where this grey level is full white."""
+    if full_white == measures.full_white or not measures.full_white:
+        return measures
+    factor = measures.full_white / full_white
+    return msgspec.structs.replace(
+        measures,
+        contrast=float(scaled_contrast(measures.contrast, measures.level, factor)),
+        level=measures.level * factor,
+        profile=tuple(value * factor for value in measures.profile),
+        full_white=full_white,
+    )
+
+
+def scaled_contrast(contrast: Any, level: Any, factor: float) -> Any:
+    """Contrasts of pictures of these levels, both on a scale of which `factor` makes another."""
+    return contrast * factor * np.maximum(level, DARK_LEVEL) / np.maximum(level * factor, DARK_LEVEL)
 
 
 def _check(image: Image) -> None:
@@ -90,7 +112,7 @@ def _full_white(image: Image) -> int:
     if image.dtype == np.uint8:
         return 255
     brightest = int(image.max())
-    return brightest if brightest in WHITES else WHITES[-1]
+    return next(white for white in WHITES if brightest <= white)
 
 
 def _grey(image: Plane) -> Plane:

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamcount.quality.measure import on_scale, scaled_contrast
 from streamcount.statistics import medians
 from streamcount.types import PictureMeasures
 
@@ -26,6 +27,8 @@ class QualityState(msgspec.Struct, frozen=True, eq=False):
         first is never lowered in a run, so that a slow loss of focus cannot become usual. () before it is known.
     streaks: frames in a row in which each of FLAGS was against what is told. active: what is told.
     shifts: (y, x) of the stage from each of the last frames to the next, in diameters of a usual cell.
+    full_white: the largest grey level that was taken for full white in the run, on whose scale the history is; 0
+        before it is known.
     """
 
     history: NDArray[np.float64]
@@ -35,6 +38,7 @@ class QualityState(msgspec.Struct, frozen=True, eq=False):
     streaks: tuple[int, ...]
     active: tuple[bool, ...]
     shifts: tuple[tuple[float, float], ...] = ()
+    full_white: int = 0
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -52,6 +56,25 @@ def empty_quality() -> QualityState:
         streaks=(0,) * len(FLAGS),
         active=(False,) * len(FLAGS),
     )
+
+
+def on_one_scale(state: QualityState, measures: PictureMeasures) -> tuple[QualityState, PictureMeasures]:
+    """Both as they are where the largest full white of the run, this frame's included, is full white.
+
+    A camera of 12 bits shows that it has more than 10 with its first bright pixel: what was usual until then must not
+    look four times as bright as all that follows.
+    """
+    white = max(state.full_white, measures.full_white)
+    if state.full_white == white:
+        return state, on_scale(measures, white)
+    history = state.history
+    if state.full_white and len(history):
+        factor = state.full_white / white
+        history = history.copy()
+        history[:, CONTRAST] = scaled_contrast(history[:, CONTRAST], history[:, LEVEL], factor)
+        history[:, LEVEL] *= factor
+        history[:, TILES:] *= factor
+    return msgspec.structs.replace(state, history=history, full_white=white), measures
 
 
 def row_of(measures: PictureMeasures) -> NDArray[np.float64]:

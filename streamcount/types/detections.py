@@ -45,6 +45,9 @@ class PictureMeasures(msgspec.Struct, frozen=True):
     unevenness: range of the illumination over its mean. contrast: standard deviation over the mean.
     level: mean grey level, 0 black to 1 full white.
     profile: mean levels of 4 x 4 equal tiles, row by row, on the scale of `level`; () where it was not measured.
+    full_white: the grey level that was taken for full white: 255, or the least of 1023, 4095, 16383 and 65535 that no
+        pixel exceeds; 0 where it was not measured. It may change from frame to frame, and `level`, `profile` and
+        `contrast` with it.
     """
 
     sharpness: float
@@ -55,6 +58,7 @@ class PictureMeasures(msgspec.Struct, frozen=True):
     contrast: float
     level: float = 0.0
     profile: tuple[float, ...] = ()
+    full_white: int = 0
 
 
 class Detections(msgspec.Struct, frozen=True, eq=False):

@@ -10,6 +10,7 @@ import pytest
 
 from streamcount.errors import FrameError
 from streamcount.quality import measure
+from streamcount.quality.measure import on_scale
 from streamcount.types.halves import halved
 from tests.pictures import cells
 
@@ -47,6 +48,20 @@ def test_a_16_bit_camera_is_white_where_its_converter_ends(white):
     image = np.full((64, 64), white // 2, np.uint16)
     image[:, :16] = white
     assert measure(image).saturated_fraction == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("least", "most"), [(1023, 4095), (4095, 16383), (16383, 65535)])
+def test_the_bits_of_16_are_guessed_by_the_brightest_pixel_and_two_guesses_can_be_compared(least, most):
+    image = np.full((64, 64), least // 2, np.uint16)
+    image[:, :16] = least
+    darker = measure(image)
+    image[0, 0] = least + 1
+    seen = measure(image)
+    assert (darker.full_white, seen.full_white) == (least, most)
+    told = on_scale(darker, most)
+    assert told.full_white == most
+    assert (told.level, told.contrast) == pytest.approx((seen.level, seen.contrast), rel=1e-3)
+    assert told.profile == pytest.approx(seen.profile, rel=1e-3)
 
 
 def test_white_and_black_are_told_of_any_channel():

@@ -16,6 +16,7 @@ from streamcount.quality import (
     judge,
     measure,
 )
+from streamcount.quality.state import LEVEL
 from tests.pictures import cells, metadata
 
 CONFIG = QualityConfig()
@@ -52,6 +53,26 @@ def test_defocus_is_told_after_three_frames_and_taken_back_after_five():
     assert not events
     _, events = judged(GOOD[4:5], state=state)
     assert [(event.flags, event.previous) for event in events] == [((), ("out-of-focus",))]
+
+
+@pytest.mark.parametrize(
+    ("times", "speck", "white"), [(4, 1100, 4095), (16, 4200, 16383), (64, 17000, 65535)]
+)
+def test_a_speck_that_shows_that_a_camera_has_more_bits_makes_no_frame_dark(times, speck, white):
+    state = empty_quality()
+    for with_speck in (False, True, False):
+        film = []
+        for seed in range(30):
+            picture = cells(seed=seed).astype(np.uint16) * times
+            if with_speck:
+                picture[8:11, 8:11] = speck
+            film.append(measure(picture))
+        state, events = judged(film, state=state)
+        assert not events
+    assert state.full_white == white
+    # What was usual at the beginning is kept on the scale that was found later.
+    levels = state.history[:, LEVEL]
+    assert levels.max() < 1.5 * levels.min()
 
 
 def test_a_flicker_is_not_told():
