@@ -109,10 +109,10 @@ class LimitsConfig(_Section):
 class WorkerConfig(_Section):
     """How frames are processed."""
 
-    app_id: str = Field(
-        default="streamcount-worker",
+    app_id: str | None = Field(
+        default=None,
         pattern=r"^[A-Za-z0-9._-]{1,80}$",
-        description="consumer group, and the changelog's prefix",
+        description="consumer group, and the changelog's prefix; `topics.prefix` and -worker if not set",
     )
     threads: int = Field(default=2, ge=1, le=64, description="detections computed at once in one process")
     in_work: int = Field(
@@ -250,6 +250,14 @@ class Settings(_Section):
                     '"labels"; set encoding = "png" or "raw", which keep 8 and 16 bits'
                 )
         return self
+
+    @property
+    def app_id(self) -> str:
+        """The workers' consumer group, and what their changelog's name begins with.
+
+        By default of the topics' prefix: two installations that shared it would take each other's states.
+        """
+        return self.worker.app_id or f"{self.topics.prefix}-worker"
 
     def spoils_labels(self, camera_id: str, camera: CameraConfig) -> bool:
         """Whether the camera would send as JPEG what the detector of its name takes for label images."""

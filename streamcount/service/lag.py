@@ -83,7 +83,7 @@ def measure_lag(admin: KafkaAdminClient, settings: Settings) -> int | None:
     from kafka.admin import OffsetSpec
     from kafka.errors import CoordinatorNotAvailableError
 
-    group, topic = settings.worker.app_id, settings.topics.name("frames")
+    group, topic = settings.app_id, settings.topics.name("frames")
     described = admin.describe_topics([topic])
     partitions = [TopicPartition(topic, one["partition_index"]) for one in described[0]["partitions"]]
     if not partitions:

@@ -54,7 +54,7 @@ class TopicsReport:
 
 def changelog_topic(settings: Settings) -> str:
     """Where Faust keeps the worker's state for each camera."""
-    return f"{settings.worker.app_id}-state-changelog"
+    return f"{settings.app_id}-state-changelog"
 
 
 def groups_topic(settings: Settings) -> str:

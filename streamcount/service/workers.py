@@ -39,7 +39,7 @@ class WorkersProbe(LagProbe):
 
     def measure(self, admin: KafkaAdminClient, settings: Settings) -> int | None:
         if self._asked % MEMBERS_EVERY == 0:
-            self.state, self.members = group_members(admin, settings.worker.app_id)
+            self.state, self.members = group_members(admin, settings.app_id)
         self._asked += 1
         return measure_lag(admin, settings)
 

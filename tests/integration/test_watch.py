@@ -108,7 +108,7 @@ def test_lag_is_what_the_group_has_not_committed(settings: Settings, producer: A
         assert watcher.lag is None
         admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
         offsets = {TopicPartition(topic, 1): OffsetAndMetadata(4, "", -1)}
-        admin.alter_group_offsets(settings.worker.app_id, offsets)
+        admin.alter_group_offsets(settings.app_id, offsets)
         admin.close()
         wait_until(lambda: watcher.lag is not None)
         assert watcher.lag == 6

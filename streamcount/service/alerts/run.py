@@ -188,7 +188,7 @@ class AlertWatcher:
         counts = sorted(one for one in self._assigned if one.topic == self._settings.topics.name("counts"))
         waiting = [TopicPartition(frames, one.partition) for one in counts]
         ends = clients.ends([*counts, *waiting])
-        done = clients.committed(self._settings.worker.app_id)
+        done = clients.committed(self._settings.app_id)
         now_s = time.monotonic()
         if now_s - self._looked_s > LOOK_LATE_S:
             self._watch.pause(now_s - self._looked_s)

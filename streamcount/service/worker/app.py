@@ -67,7 +67,7 @@ class CountingApp:
         self.settings = settings
         self.metrics = WorkerMetrics()
         self.guard = OffsetGuard()
-        self.faust_app = faust.App(settings.worker.app_id, **_faust_settings(settings))
+        self.faust_app = faust.App(settings.app_id, **_faust_settings(settings))
         self.faust_app.transport.Consumer = SteadyConsumer
         self._fail = fail
         pipelines = Pipelines(settings)

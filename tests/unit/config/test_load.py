@@ -10,6 +10,7 @@ import pytest
 from streamcount.config import load_settings, parse_settings
 from streamcount.config.load import ADDRESS_VARIABLE
 from streamcount.errors import ConfigurationError, ExitCode
+from streamcount.service.topics import changelog_topic
 
 
 def parse(text: str, **environment: str):
@@ -166,3 +167,11 @@ def test_the_file_in_the_working_folder_is_read_and_a_named_one_must_exist(tmp_p
 def test_a_key_is_told_as_it_stands_in_the_file(text, words):
     with pytest.raises(ConfigurationError, match=words):
         parse_settings(text, environment={})
+
+
+def test_two_installations_of_other_prefixes_share_no_consumer_group_and_no_states() -> None:
+    assert parse_settings("", environment={}).app_id == "streamcount-worker"
+    other = parse_settings('topics.prefix = "lab"', environment={})
+    assert other.app_id == "lab-worker"
+    assert changelog_topic(other) == "lab-worker-state-changelog"
+    assert parse_settings('worker.app_id = "mine"', environment={}).app_id == "mine"
