@@ -16,6 +16,7 @@ from streamcount.detection.foreground import Image, Polarity, cell_mask
 from streamcount.detection.regions import Regions, measure, split_touching
 from streamcount.errors import FrameError
 from streamcount.types import OUTLINE_POINTS, Detections, Frame, ModelIdentity, empty_detections
+from streamcount.types.whites import full_white
 
 # The smallest cell keeps at least this many pixels across in the image that is worked on.
 WORKING_DIAMETER = 5.0
@@ -49,7 +50,8 @@ class WatershedConfig(BaseModel):
         default=0.02,
         ge=0,
         le=1,
-        description="Least contrast of a cell, as a share of the image's full scale.",
+        description="Least contrast of a cell, as a share of full white: 255, or of 16-bit images the least of "
+        "1023, 4095, 16383 and 65535 that no pixel exceeds.",
     )
     split_saddle: float = Field(
         default=0.9,
@@ -103,7 +105,7 @@ class WatershedDetector:
         working = _reduced(frame.image, factor)
         scale_yx = np.array([height / working.shape[0], width / working.shape[1]])
         scale = float(np.sqrt(scale_yx.prod()))
-        full_scale = int(np.iinfo(frame.image.dtype).max)
+        full_scale = full_white(frame.image)
         quality = _saturation(working, full_scale)
         mask = cell_mask(
             working,

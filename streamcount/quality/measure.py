@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamcount.errors import FrameError
 from streamcount.types import Image, PictureMeasures
 from streamcount.types.halves import halved
+from streamcount.types.whites import full_white
 
 TILES = 4
 SMALLEST_SIDE_PX = 16
@@ -38,7 +39,6 @@ LEAST_SHARE = 0.1
 # A variance of grey levels (of 255) below which a picture is flat.
 LEAST_VARIANCE = 1e-3
 DARK_LEVEL = 0.05
-WHITES = (1023, 4095, 16383, 65535)
 
 Plane = NDArray[Any]
 
@@ -57,7 +57,7 @@ def measure(image: Image, half: Image | None = None) -> PictureMeasures:
     """
     _check(image)
     brightest = _brightest(image[::STRIDE])
-    white = _full_white(image)
+    white = full_white(image)
     octaves = _octaves(halved(image) if half is None else half)
     noise = _noise_variance(image)
     powers = [_power(plane, gain * noise) for plane, gain in zip(octaves, NOISE_GAINS, strict=True)]
@@ -79,17 +79,17 @@ def measure(image: Image, half: Image | None = None) -> PictureMeasures:
     )
 
 
-def on_scale(measures: PictureMeasures, full_white: int) -> PictureMeasures:
+def on_scale(measures: PictureMeasures, white: int) -> PictureMeasures:
     """The measures as they are where this grey level is full white."""
-    if full_white == measures.full_white or not measures.full_white:
+    if white == measures.full_white or not measures.full_white:
         return measures
-    factor = measures.full_white / full_white
+    factor = measures.full_white / white
     return msgspec.structs.replace(
         measures,
         contrast=float(scaled_contrast(measures.contrast, measures.level, factor)),
         level=measures.level * factor,
         profile=tuple(value * factor for value in measures.profile),
-        full_white=full_white,
+        full_white=white,
     )
 
 
@@ -106,13 +106,6 @@ def _check(image: Image) -> None:
             f"a picture of shape {image.shape} and type {image.dtype} cannot be measured: give (H, W) or "
             f"(H, W, 3) of uint8 or uint16, at least {SMALLEST_SIDE_PX} pixels a side",
         )
-
-
-def _full_white(image: Image) -> int:
-    if image.dtype == np.uint8:
-        return 255
-    brightest = int(image.max())
-    return next(white for white in WHITES if brightest <= white)
 
 
 def _grey(image: Plane) -> Plane:

@@ -30,6 +30,15 @@ def test_finds_discs_whatever_the_image(dtype, colour, grey):
     assert found.labels[inside[:, 0], inside[:, 1]].tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_camera_of_fewer_bits_is_searched_on_its_own_scale(bits):
+    frame = discs(0, CENTRES, dtype=np.uint16, grey=(20, 130))
+    dim = (frame.image >> (16 - bits)).astype(np.uint16)
+    assert len(WatershedConfig().build().detect(Frame(dim, frame.metadata))) == len(CENTRES)
+    empty = np.random.default_rng(1).normal(0.5 * 2**bits, 2 ** (bits - 7), (240, 320)).astype(np.uint16)
+    assert len(WatershedConfig().build().detect(Frame(empty, frame.metadata))) == 0
+
+
 @pytest.mark.parametrize("shift", [17.0, 20.0, 23.0])
 def test_splits_touching_cells(shift):
     found = WatershedConfig().build().detect(discs(0, [(80, 80), (80, 80 + shift)]))
