@@ -6,7 +6,13 @@ from streamcount.alerts.fold import evaluate
 from streamcount.alerts.judging import figure_of
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState, RuleState
-from streamcount.alerts.trial import judged_figures, rule_over_windows, trial_summary, would_have_told
+from streamcount.alerts.trial import (
+    judged_figures,
+    rule_over_windows,
+    trial_summary,
+    watched_cameras,
+    would_have_told,
+)
 
 __all__ = [
     "AlertRule",
@@ -26,5 +32,6 @@ __all__ = [
     "rule_over_windows",
     "spans",
     "trial_summary",
+    "watched_cameras",
     "would_have_told",
 ]

@@ -48,8 +48,8 @@ def would_have_told(
 def trial_summary(
     name: str, rule: LimitRule | JumpRule, windows: Sequence[WindowClosed], told: Sequence[AlertSpan]
 ) -> Iterator[str]:
-    """A line for each camera: how often, in how many windows, and for how long."""
-    for camera in sorted({one.camera_id for one in windows}):
+    """A line for each camera, or group, that the rule is for: how often, in how many windows, and for how long."""
+    for camera in watched_cameras(rule, windows):
         judged = list(judged_figures(rule, windows, camera))
         mine = [one for one in told if one.raised.camera_id == camera]
         if not judged:
@@ -65,12 +65,17 @@ def trial_summary(
         )
 
 
+def watched_cameras(rule: LimitRule | JumpRule, windows: Iterable[WindowClosed]) -> list[str]:
+    """The cameras, or groups, of these windows that the rule is for."""
+    return sorted({one.camera_id for one in windows if concerns(rule, one)})
+
+
 def judged_figures(
     rule: LimitRule | JumpRule, windows: Iterable[WindowClosed], camera_id: str
 ) -> Iterator[tuple[WindowClosed, Figure]]:
-    """A camera's windows that tell what the rule watches, each with that figure."""
+    """The windows of a camera, or group, that tell what the rule watches, each with that figure."""
     for closed in windows:
-        if closed.camera_id == camera_id and rule.window in ("", closed.window):
+        if closed.camera_id == camera_id and rule.window in ("", closed.window) and concerns(rule, closed):
             figure = figure_of(rule, closed)
             if figure is not None:
                 yield closed, figure

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamcount.alerts import JumpRule, LimitRule, judged_figures
+from streamcount.alerts import JumpRule, LimitRule, judged_figures, watched_cameras
 from streamcount.cli._plots import moment, time_axis
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def draw_trial(
     check_picture(path)
     from matplotlib.figure import Figure as Picture
 
-    cameras = sorted({one.camera_id for one in windows})
+    cameras = watched_cameras(rule, windows)
     picture = Picture(figsize=(9, 1.2 + 2.6 * len(cameras)), layout="constrained")
     panels: Any = picture.subplots(len(cameras), sharex=True, squeeze=False)
     for axes, camera in zip(panels[:, 0], cameras, strict=True):

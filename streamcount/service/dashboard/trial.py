@@ -15,6 +15,7 @@ from streamcount.alerts import (
     judged_figures,
     rule_over_windows,
     trial_summary,
+    watched_cameras,
     would_have_told,
 )
 from streamcount.config import Settings
@@ -100,7 +101,7 @@ def try_rule(
     BrokerError and SinkError where Kafka or the store cannot be read.
     """
     name, rule, windows, told = _judged(settings, database, text, source, camera, run)
-    cameras = sorted({one.camera_id for one in windows})
+    cameras = watched_cameras(rule, windows)
     return Trial(
         rule=name,
         summary=list(trial_summary(name, rule, windows, told)),
@@ -128,7 +129,7 @@ def trial_table(
     """As `try_rule`, a row a window: the figure that the rule watches, and 1 where it would have been raised."""
     _, rule, windows, told = _judged(settings, database, text, source, camera, run)
     rows: list[tuple[Any, ...]] = []
-    for one in sorted({closed.camera_id for closed in windows}):
+    for one in watched_cameras(rule, windows):
         lasted = [
             (alert.raised.decided_at_ns, alert.end_ns(LAST_NS))
             for alert in told
