@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streamcount.config import Settings
-from streamcount.errors import ConfigurationError, FrameError, SinkError, StreamcountError
-from streamcount.service.reading import CONNECT_S
+from streamcount.errors import BrokerError, ConfigurationError, FrameError, SinkError, StreamcountError
+from streamcount.service.reading import CONNECT_S, join_group
 from streamcount.service.status import serving_status
 from streamcount.sinks.base import RefreshingSink
 from streamcount.sinks.store import EventSink, SinkConfig, SqliteConfig
@@ -60,12 +60,13 @@ class SinkFeeder:
     """
 
     def __init__(self, name: str, config: SinkConfig, settings: Settings, metrics: SinkMetrics) -> None:
+        """Raises ConfigurationError where the sink needs what is not there, such as a password."""
         self.name = name
         self._config = config
         self._settings = settings
         self._metrics = metrics
         self._stop = threading.Event()
-        self._sink: EventSink | None = None
+        self._sink: EventSink = config.build()
         self._is_open = False
         self._heard_s = 0.0
         self._placed: set[Any] = set()
@@ -95,7 +96,6 @@ class SinkFeeder:
 
     def _run(self) -> None:
         try:
-            self._sink = self._config.build()
             while not self._stop.is_set():
                 self._consume()
         except BaseException as error:
@@ -104,8 +104,7 @@ class SinkFeeder:
             self.fault = error
             self._told(f"{type(error).__name__}: {error}")
         finally:
-            if self._sink is not None:
-                self._sink.close()
+            self._sink.close()
 
     def _consume(self) -> None:
         """Reads and writes until it is asked to end, or Kafka fails."""
@@ -115,11 +114,13 @@ class SinkFeeder:
             consumer = self._consumer()
             self._heard_s = time.monotonic()
             try:
+                names = [self._settings.topics.name(topic) for topic in self._config.topics]
+                join_group(consumer, names, lambda: None)
                 while not self._stop.is_set():
                     self._step(consumer)
             finally:
                 consumer.close(autocommit=False, timeout_ms=5000)
-        except (KafkaError, OSError) as error:
+        except (KafkaError, BrokerError, OSError) as error:
             self._told(f"Kafka at {self._settings.kafka.bootstrap_servers}: {error or type(error).__name__}")
             self._refresh_alone()
             self._stop.wait(FIRST_WAIT_S)
@@ -138,8 +139,7 @@ class SinkFeeder:
             self._until_lasting(consumer, [])
         polled = consumer.poll(timeout_ms=500, max_records=self._config.batch_events)
         self._told("")
-        if self._config.begin == "end":
-            self._keep_place(consumer)
+        self._keep_place(consumer, polled)
         lag = [
             (consumer.highwater(one) or 0) - consumer.position(one)
             for one in consumer.assignment()
@@ -154,16 +154,22 @@ class SinkFeeder:
         if records and self._until_lasting(consumer, records):
             self._commit(consumer, records)
 
-    def _keep_place(self, consumer: KafkaConsumer) -> None:
-        """Commits where it begins in each partition, or what comes while it is down would be passed over as old."""
+    def _keep_place(self, consumer: KafkaConsumer, polled: Mapping[Any, Sequence[Any]]) -> None:
+        """Where it begins with what is to come: commits where that is in each partition.
+
+        Else what comes while it is down would be passed over as old. polled: what has just come, and is not written.
+        """
         from kafka.errors import CommitFailedError
         from kafka.structs import OffsetAndMetadata
 
+        if self._config.begin != "end":
+            return
         new = set(consumer.assignment()) - self._placed
         begun = [one for one in new if consumer.committed(one) is None]
+        places = {one: polled[one][0].offset if polled.get(one) else consumer.position(one) for one in begun}
         try:
-            if begun:
-                consumer.commit({one: OffsetAndMetadata(consumer.position(one), "", -1) for one in begun})
+            if places:
+                consumer.commit({one: OffsetAndMetadata(place, "", -1) for one, place in places.items()})
             self._placed |= new
         except CommitFailedError:
             log.info("sink %s: its partitions went to another, which keeps its own place", self.name)
@@ -198,12 +204,13 @@ class SinkFeeder:
                     return False
                 # Polling keeps it in its group; a partition that is given to it meanwhile may bring records.
                 consumer.pause(*consumer.assignment())
-                for part in consumer.poll(timeout_ms=200).values():
+                polled = consumer.poll(timeout_ms=200)
+                self._keep_place(consumer, polled)
+                for part in polled.values():
                     records.extend(part)
 
     def _write(self, records: list[Any]) -> None:
         sink = self._sink
-        assert sink is not None
         if not self._is_open:
             sink.open()
             self._is_open = True
@@ -292,9 +299,7 @@ class SinkFeeder:
     def _consumer(self) -> KafkaConsumer:
         from kafka import KafkaConsumer
 
-        names = [self._settings.topics.name(topic) for topic in self._config.topics]
         return KafkaConsumer(
-            *names,
             bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
             client_id=f"streamcount-sink-{self.name}",
             group_id=f"{self._settings.topics.prefix}-sink-{self.name}",
@@ -302,7 +307,7 @@ class SinkFeeder:
             enable_auto_commit=False,
             auto_offset_reset="earliest" if self._config.begin == "beginning" else "latest",
             session_timeout_ms=10_000,
-            # New topics may have no partitions yet in the first answer; the default looks again in 5 min.
+            # Partitions that are added are seen after so long; the default is 5 min.
             metadata_max_age_ms=5_000,
             heartbeat_interval_ms=2_000,
             enable_incremental_fetch_sessions=False,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
 
 from streamcount.service.broker import Broker
 from streamcount.types import AnyEvent
@@ -227,6 +228,33 @@ max_file_bytes = 20000
         until(running, lambda: len(in_sqlite(path)) >= len(wanted) and len(in_jsonl(folder)) >= len(wanted))
     assert sorted(in_sqlite(path)) == wanted
     assert sorted(in_jsonl(folder)) == wanted
+
+
+def places(running: Service, group: str) -> int:
+    """In how many partitions a consumer group has a place."""
+    with contextlib.closing(
+        KafkaAdminClient(bootstrap_servers=running.settings.kafka.bootstrap_servers)
+    ) as admin:
+        return len(admin.list_group_offsets(group).get(group, {}))
+
+
+def test_one_that_begins_with_what_is_to_come_and_is_down_at_its_first_start_misses_nothing(broker, tmp_path):
+    path = tmp_path / "store.sqlite"
+    path.mkdir()
+    text = f'[sinks.store]\nkind = "sqlite"\npath = "{path}"\nbegin = "end"\n'
+    with service(broker, tmp_path, "sinks-end", text) as running:
+        publish(running, series(5))
+        process = running.start("sink", "--port", "0")
+        topics = len(running.settings.sinks["store"].topics)
+        until(running, lambda: places(running, "sinks-end-sink-store") == topics * 4)
+        events = series(20)[10:]
+        publish(running, events)
+        kill_group(process)
+        process.wait()
+        path.rmdir()
+        running.start("sink", "--port", "0")
+        until(running, lambda: len(in_sqlite(path)) >= len(events))
+        assert sorted(in_sqlite(path)) == sorted(event.message_id for event in events)
 
 
 def test_what_can_never_be_stored_is_set_aside_and_the_rest_goes_on(broker, tmp_path):
