@@ -259,7 +259,8 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
 
     rule: its name. severity: "info", "warning" or "critical". reason: the figures that broke it, in words.
     figure, value, limit: what was watched, its value, and the limit that it crossed; None where there is no number.
-    since_ns: when it began to be broken.
+    since_ns: when it began to be broken. again: how often it was told of the same frame before, because its rule was
+    taken away and put back.
     """
 
     rule: str
@@ -269,23 +270,25 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag=True):
     value: float | None = None
     limit: float | None = None
     since_ns: int = 0
+    again: int = 0
 
     def subject(self) -> str:
-        return self.rule
+        return f"{self.rule}/{self.again}" if self.again else self.rule
 
 
 class AlertCleared(Event, frozen=True, kw_only=True, tag=True):
     """A rule holds again.
 
-    raised_at_ns: `decided_at_ns` of the alert that it clears. reason: why, in words.
+    raised_at_ns, again: `decided_at_ns` and `again` of the alert that it clears. reason: why, in words.
     """
 
     rule: str
     raised_at_ns: int = 0
     reason: str = ""
+    again: int = 0
 
     def subject(self) -> str:
-        return self.rule
+        return f"{self.rule}/{self.again}" if self.again else self.rule
 
 
 class AlertAcknowledged(Event, frozen=True, kw_only=True, tag=True):

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from streamcount.alerts import AlertRule, LatencyRule, SilentRule
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 
@@ -43,6 +45,8 @@ class CameraWatch:
         self._latency = {name: rule for name, rule in rules.items() if isinstance(rule, LatencyRule)}
         self._cameras: dict[str, _Camera] = {}
         self._raised: dict[tuple[str, str], AlertRaised] = {}
+        # Of each camera and rule the last alert that was cleared.
+        self._ended: dict[tuple[str, str], AlertRaised] = {}
         self._expected_ns = 0
         # Where the alerts of cameras lie, as far as they were told before.
         self._recalled: dict[str, int] = {}
@@ -79,7 +83,7 @@ class CameraWatch:
         if isinstance(event, AlertCleared):
             known = self._raised.get(key)
             if known is not None and known.decided_at_ns == event.raised_at_ns:
-                del self._raised[key]
+                self._ended[key] = self._raised.pop(key)
         elif event.figure in (SILENCE, LATENCY):
             self._raised[key] = event
             self._recalled[event.camera_id] = partition
@@ -253,11 +257,21 @@ class CameraWatch:
         ]
 
     def _raise(self, raised: AlertRaised) -> AlertRaised:
-        self._raised[raised.camera_id, raised.rule] = raised
+        key = (raised.camera_id, raised.rule)
+        ended = self._ended.get(key)
+        if ended is not None and (ended.run_id, ended.sequence) == (raised.run_id, raised.sequence):
+            # Its rule was taken away and put back while nothing came. Sinks must not take it for the one they have.
+            raised = msgspec.structs.replace(
+                raised,
+                again=ended.again + 1,
+                decided_at_ns=max(raised.decided_at_ns, ended.decided_at_ns + 1),
+            )
+        self._raised[key] = raised
         return raised
 
     def _clear(self, raised: AlertRaised, at: Heard | AlertRaised, reason: str) -> AlertCleared:
-        del self._raised[raised.camera_id, raised.rule]
+        key = (raised.camera_id, raised.rule)
+        self._ended[key] = self._raised.pop(key)
         return AlertCleared(
             camera_id=raised.camera_id,
             run_id=at.run_id,
@@ -267,6 +281,7 @@ class CameraWatch:
             rule=raised.rule,
             raised_at_ns=raised.decided_at_ns,
             reason=reason,
+            again=raised.again,
         )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from streamcount.alerts import LatencyRule, LimitRule, SilentRule
 from streamcount.service.alerts.waiting import LOOKS, Waiting
 from streamcount.service.alerts.watch import CameraWatch
 from streamcount.types import CountsUpdated, FramesMissing
-from tests.sunk import SECOND_NS, START_NS, at, counts
+from tests.sunk import SECOND_NS, START_NS, at, counts, in_a_store
 
 SILENT = {"silent": SilentRule(after_s=10, severity="critical")}
 LATE = {"late": LatencyRule(above_s=5, for_s=3)}
@@ -35,6 +38,32 @@ def test_a_silent_camera_is_told_once_and_its_return_once():
     [cleared] = hear(watch, 8, 501.0)
     assert (cleared.kind, cleared.sequence, cleared.raised_at_ns) == ("AlertCleared", 8, raised.decided_at_ns)
     assert hear(watch, 9, 502.0) == []
+
+
+def test_a_rule_that_is_taken_away_and_put_back_tells_another_alert_of_the_same_silence(tmp_path):
+    topic = []
+
+    def restarted(rules):
+        watch = CameraWatch(rules)
+        for event in topic:
+            watch.recall(event, 0)
+        topic.extend(watch.without_rule())
+        hear(watch, 7, 0.0, live=False)
+        topic.extend(event for event in watch.tick(100.0, NOBODY_WAITS) if event.kind != "CameraStalled")
+        return watch
+
+    for rules in (SILENT, LATE, SILENT, LATE, SILENT):
+        watch = restarted(rules)
+    assert said(topic) == [("AlertRaised", 7), ("AlertCleared", 7)] * 2 + [("AlertRaised", 7)]
+    assert len({event.message_id for event in topic}) == len(topic), "or a sink would drop one"
+    [cleared] = hear(watch, 8, 101.0)
+    store = in_a_store(tmp_path / "store.sqlite", [*topic, cleared])
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        spans = db.execute(
+            "SELECT raised_at_ns, cleared_at_ns FROM alert_spans ORDER BY raised_at_ns"
+        ).fetchall()
+    begun = START_NS + 17 * SECOND_NS
+    assert spans == [(begun, begun), (begun + 1, begun + 1), (begun + 2, cleared.decided_at_ns)]
 
 
 def test_one_silent_camera_says_nothing_of_another():
