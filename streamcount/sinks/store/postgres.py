@@ -138,8 +138,15 @@ class PostgresSink:
         found = row[0] if row else None
         if found is not None and found > schema.VERSION:
             raise SinkError(schema.newer(found, "the database"))
-        if found is not None:
-            return
+        if found is None:
+            self._make_empty_tables(db)
+        if found != schema.VERSION:
+            for name, query in schema.VIEWS.items():
+                # All that is built on it stays, since its columns do.
+                db.execute(f"CREATE OR REPLACE VIEW {name} AS {query}".encode())
+            db.execute("INSERT INTO streamcount_schema VALUES (%s)", (schema.VERSION,))
+
+    def _make_empty_tables(self, db: psycopg.Connection[tuple[Any, ...]]) -> None:
         timescale = db.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
         for table in schema.TABLES:
             text = schema.POSTGRES.create(table)
@@ -152,9 +159,6 @@ class PostgresSink:
                 )
         for statement in schema.INDEXES:
             db.execute(statement.encode())
-        for name, query in schema.VIEWS.items():
-            db.execute(f"CREATE VIEW {name} AS {query}".encode())
-        db.execute("INSERT INTO streamcount_schema VALUES (%s)", (schema.VERSION,))
 
     def _make_parts(self, cursor: psycopg.Cursor[Any], events: Iterable[AnyEvent]) -> set[str]:
         """Makes the parts that the events need and are not known; returns their names."""

@@ -18,7 +18,8 @@ from streamcount.types import (
 from streamcount.types.events import CellEvent
 from streamcount.wire.cloudevents import encode_event
 
-VERSION = 1
+# 2: other views over the same tables.
+VERSION = 2
 
 Value: TypeAlias = str | int | float | None
 Row: TypeAlias = tuple[Value, ...]
@@ -173,13 +174,13 @@ VIEWS = {
     "current_events": """
         SELECT e.* FROM events e WHERE e.certainty <> 'provisional' OR NOT EXISTS (
             SELECT 1 FROM events later WHERE later.event_id = e.event_id AND later.certainty <> 'provisional')""",
-    # A window as it was told last: the final one, or the newest of those that are not final.
+    # A window as it was told last: what is final, in parts where settings were changed in it; until then the newest.
     "current_windows": """
         SELECT w.* FROM windows w WHERE NOT EXISTS (
             SELECT 1 FROM windows o WHERE o.camera = w.camera AND o.window_name = w.window_name
-            AND o.window_start_ns = w.window_start_ns AND o.run = w.run AND (o.final > w.final
-            OR (o.final = w.final AND (o.decided_at_ns > w.decided_at_ns
-            OR (o.decided_at_ns = w.decided_at_ns AND o.message_id > w.message_id)))))""",
+            AND o.window_start_ns = w.window_start_ns AND o.run = w.run AND w.final = 0 AND (o.final = 1
+            OR o.decided_at_ns > w.decided_at_ns
+            OR (o.decided_at_ns = w.decided_at_ns AND o.message_id > w.message_id)))""",
     "current_figures": """
         SELECT w.camera, w.run, w.window_name, w.window_start_ns, w.window_end_ns, w.final, w.complete, w.reasons,
             f.name, f.zone, f.class_name, f.value, f.low, f.high, f.unit
@@ -193,14 +194,19 @@ VIEWS = {
         WHERE r.kind = 'AlertRaised'
         GROUP BY r.message_id, r.camera, r.run, r.rule, r.severity, r.reason, r.figure, r.value, r.limit_value,
             r.since_ns, r.decided_at_ns""",
-    # One row a cell that an event speaks of; divisions that were retracted never happened.
+    # One row a cell that an event speaks of; divisions that were retracted never happened. What died and is lost from
+    # sight later has died.
     "cells": """
         SELECT camera, run, track_id, MAX(parent_id) AS parent_id, MAX(generation) AS generation,
             MIN(birth_sequence) AS birth_sequence, MIN(happened_at_ns) AS first_event_ns,
-            COALESCE(MAX(CASE WHEN kind IN ('CellDivided', 'CellDied', 'CellLeft', 'CellLost') THEN kind END), '')
+            COALESCE(MAX(CASE WHEN kind = 'CellDivided' THEN kind END),
+                MAX(CASE WHEN kind = 'CellDied' THEN kind END),
+                MAX(CASE WHEN kind = 'CellLeft' THEN kind END), MAX(CASE WHEN kind = 'CellLost' THEN kind END), '')
                 AS fate,
-            MAX(CASE WHEN kind IN ('CellDivided', 'CellDied', 'CellLeft', 'CellLost') THEN sequence END)
-                AS fate_sequence
+            COALESCE(MAX(CASE WHEN kind = 'CellDivided' THEN sequence END),
+                MAX(CASE WHEN kind = 'CellDied' THEN sequence END),
+                MAX(CASE WHEN kind = 'CellLeft' THEN sequence END),
+                MAX(CASE WHEN kind = 'CellLost' THEN sequence END)) AS fate_sequence
         FROM (
             SELECT camera, run, track_id, parent_id, generation, birth_sequence, happened_at_ns, kind, sequence
             FROM current_events WHERE track_id IS NOT NULL AND certainty <> 'retracted'

@@ -85,7 +85,9 @@ class SqliteSink:
                     db.execute(schema.SQLITE.create(table))
                 for statement in schema.INDEXES:
                     db.execute(statement)
+            if found != schema.VERSION:
                 for name, query in schema.VIEWS.items():
+                    db.execute(f"DROP VIEW IF EXISTS {name}")
                     db.execute(f"CREATE VIEW {name} AS {query}")
                 db.execute("INSERT INTO streamcount_schema VALUES (?)", (schema.VERSION,))
 
