@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -74,10 +73,11 @@ class Outliner:
 def _draw_ellipse(labels: NDArray[np.int32], box_px: tuple[float, float, float, float], number: int) -> None:
     """Fills the ellipse in the box where no other cell is; a cell wholly within others takes its middle."""
     y0, x0, y1, x1 = box_px
-    disc = np.zeros(labels.shape, np.uint8)
-    axes = max(1, round((x1 - x0) / 2)), max(1, round((y1 - y0) / 2))
-    centre = min(int((x0 + x1) / 2), labels.shape[1] - 1), min(int((y0 + y1) / 2), labels.shape[0] - 1)
-    cv2.ellipse(disc, centre, axes, 0, 0, 360, 1, -1)
-    labels[(disc > 0) & (labels == 0)] = number
+    height, width = labels.shape
+    middle_y, middle_x = (y0 + y1) / 2, (x0 + x1) / 2
+    # A pixel's middle lies half a pixel behind its corner, from which boxes count.
+    y = (np.arange(height) + 0.5 - middle_y) / max((y1 - y0) / 2, 0.5)
+    x = (np.arange(width) + 0.5 - middle_x) / max((x1 - x0) / 2, 0.5)
+    labels[(y[:, None] ** 2 + x**2 <= 1) & (labels == 0)] = number
     if not (labels == number).any():
-        labels[centre[1], centre[0]] = number
+        labels[min(int(middle_y), height - 1), min(int(middle_x), width - 1)] = number

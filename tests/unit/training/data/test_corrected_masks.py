@@ -17,7 +17,7 @@ from streamcount.sinks.corrections import CorrectionsFolder
 from streamcount.sources.base import Run
 from streamcount.sources.simulated import SimulatedConfig
 from streamcount.training.data.corrected import write_corrected
-from streamcount.training.data.outlined import Outliner
+from streamcount.training.data.outlined import Outliner, _draw_ellipse
 from streamcount.training.data.read import read_data
 from streamcount.types.corrections import CorrectedModel, Draw, FoundCell, FrameFacts, Saving, Strike
 from streamcount.wire import encode_image
@@ -111,3 +111,14 @@ def test_the_command_tells_how_many_of_each_there_are(tmp_path: Path, counted) -
     done = CliRunner().invoke(app, [*words, "blood-smear"])
     assert isinstance(done.exception, TrainingError)
     assert "finds boxes and no outlines" in str(done.exception)
+
+
+@pytest.mark.parametrize("side", [3, 10, 11, 40])
+def test_a_drawn_cell_is_as_large_as_its_box_and_a_covered_one_keeps_its_middle(side):
+    labels = np.zeros((60, 60), np.int32)
+    _draw_ellipse(labels, (7.0, 9.0, 7.0 + side, 9.0 + side), 1)
+    ys, xs = np.nonzero(labels)
+    assert (ys.min(), ys.max() + 1, xs.min(), xs.max() + 1) == (7, 7 + side, 9, 9 + side)
+    assert len(ys) == pytest.approx(np.pi * side**2 / 4, rel=0.1, abs=2)
+    _draw_ellipse(labels, (8.0, 10.0, 9.0, 11.0), 2)
+    assert np.count_nonzero(labels == 2) == 1
