@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
 LAG_S = 5.0
+# Kafka is asked so often that after as long without an answer it is away.
+UNHEARD_S = 3 * LAG_S
 # The loop never computes; a beat this late means that something blocks it.
 LATE_BEAT_S = 10.0
 # Recovery reads a state for each camera, which is seconds; Faust can wait for ever for a record that it cannot read.
@@ -36,7 +38,7 @@ class Health:
     def __init__(self, counting: CountingApp, stall_s: float) -> None:
         self._counting = counting
         self._stall_s = stall_s
-        self._beat_at = self._progress_at = self._ready_at = time.monotonic()
+        self._beat_at = self._progress_at = self._ready_at = self._heard_at = time.monotonic()
         self._positions: dict[Any, int] = {}
         self._lag = 0
         self._ready = False
@@ -75,6 +77,7 @@ class Health:
             lags[tp.topic] += max(0, ends[tp] - positions[tp])
         for topic, lag in lags.items():
             self._counting.metrics.lag.labels(topic).set(lag)
+        self._heard_at = time.monotonic()
         self._lag = sum(lags.values())
         if positions != self._positions or not self._lag:
             self._progress_at = time.monotonic()
@@ -93,8 +96,16 @@ class Health:
         }
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        """Partitions are assigned, their states recovered, and the model is loaded (or there would be no worker)."""
-        return self._ready, {"assigned_and_recovered": self._ready, "model_loaded": True}
+        """Partitions are assigned, states recovered, Kafka answers; the model is loaded, or there would be no worker.
+
+        Without Kafka a worker lives: it waits, and goes on where it was.
+        """
+        unheard = time.monotonic() - self._heard_at
+        return self._ready and unheard < UNHEARD_S, {
+            "assigned_and_recovered": self._ready,
+            "model_loaded": True,
+            "seconds_since_kafka_answered": unheard,
+        }
 
     def _assignment(self) -> set[Any]:
         try:
