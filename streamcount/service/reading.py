@@ -208,6 +208,32 @@ def open_reader(settings: Settings, client_id: str) -> KafkaConsumer:
     )
 
 
+def group_member(settings: Settings, group: str, **more: Any) -> KafkaConsumer:
+    """A consumer of the group `PREFIX-group`, which commits what its user says; it has joined with `join_group`.
+
+    more: further settings of kafka-python's, or others.
+    """
+    from kafka import KafkaConsumer
+
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka.bootstrap_servers.split(","),
+        "client_id": f"streamcount-{group}",
+        "group_id": f"{settings.topics.prefix}-{group}",
+        "allow_auto_create_topics": False,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 2_000,
+        # Partitions that are added are seen after so long; the default is 5 min.
+        "metadata_max_age_ms": 5_000,
+        "enable_incremental_fetch_sessions": False,
+        "request_timeout_ms": 20_000,
+        "bootstrap_timeout_ms": int(CONNECT_S * 1000),
+        "metrics_enabled": False,
+    }
+    return KafkaConsumer(**{**options, **more})
+
+
 def join_group(consumer: KafkaConsumer, topics: Sequence[str], assigned: Callable[[], None]) -> None:
     """Subscribes, and calls `assigned` whenever partitions were shared out.
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streamcount.config import Settings
 from streamcount.errors import BrokerError, ConfigurationError, FrameError, SinkError, StreamcountError
-from streamcount.service.reading import CONNECT_S, join_group
+from streamcount.service.reading import group_member, join_group
 from streamcount.service.status import serving_status
 from streamcount.sinks.base import RefreshingSink
 from streamcount.sinks.store import EventSink, SinkConfig, SqliteConfig
@@ -111,7 +111,12 @@ class SinkFeeder:
         from kafka.errors import KafkaError
 
         try:
-            consumer = self._consumer()
+            consumer = group_member(
+                self._settings,
+                f"sink-{self.name}",
+                auto_offset_reset="earliest" if self._config.begin == "beginning" else "latest",
+                fetch_max_bytes=self._settings.topics.max_message_bytes,
+            )
             self._heard_s = time.monotonic()
             try:
                 names = [self._settings.topics.name(topic) for topic in self._config.topics]
@@ -295,27 +300,6 @@ class SinkFeeder:
             log.info("sink %s takes events", self.name)
         self.trouble = trouble
         self._metrics.up.labels(self.name).set(0 if trouble else 1)
-
-    def _consumer(self) -> KafkaConsumer:
-        from kafka import KafkaConsumer
-
-        return KafkaConsumer(
-            bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
-            client_id=f"streamcount-sink-{self.name}",
-            group_id=f"{self._settings.topics.prefix}-sink-{self.name}",
-            allow_auto_create_topics=False,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest" if self._config.begin == "beginning" else "latest",
-            session_timeout_ms=10_000,
-            # Partitions that are added are seen after so long; the default is 5 min.
-            metadata_max_age_ms=5_000,
-            heartbeat_interval_ms=2_000,
-            enable_incremental_fetch_sessions=False,
-            fetch_max_bytes=self._settings.topics.max_message_bytes,
-            request_timeout_ms=20_000,
-            bootstrap_timeout_ms=int(CONNECT_S * 1000),
-            metrics_enabled=False,
-        )
 
 
 def _append_lines(path: Path, lines: Sequence[bytes]) -> None:

@@ -17,7 +17,14 @@ from streamcount.config.settings import REPLAY_SUFFIX
 from streamcount.errors import BrokerError, ConfigurationError
 from streamcount.service.alerts.waiting import Waiting
 from streamcount.service.alerts.watch import CameraWatch, Told
-from streamcount.service.reading import CONNECT_S, join_group, likely_partition, read_topic, topic_partitions
+from streamcount.service.reading import (
+    CONNECT_S,
+    group_member,
+    join_group,
+    likely_partition,
+    read_topic,
+    topic_partitions,
+)
 from streamcount.service.status import serving_status
 from streamcount.types import AlertCleared, AlertRaised, CameraStalled, CountsUpdated, FramesMissing
 from streamcount.wire import encode_event, event_or_none
@@ -248,7 +255,7 @@ class Clients:
     """What speaks with Kafka; all of it belongs to one thread. rounds: how often partitions were shared out."""
 
     def __init__(self, settings: Settings) -> None:
-        from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+        from kafka import KafkaAdminClient, KafkaProducer
 
         common: dict[str, Any] = {
             "bootstrap_servers": settings.kafka.bootstrap_servers.split(","),
@@ -267,19 +274,7 @@ class Clients:
                 metrics_enabled=False,
             )
             stack.callback(self.producer.close, timeout=5)
-            self.consumer: KafkaConsumer = KafkaConsumer(
-                **common,
-                group_id=f"{settings.topics.prefix}-alerts",
-                allow_auto_create_topics=False,
-                enable_auto_commit=False,
-                auto_offset_reset="latest",
-                session_timeout_ms=10_000,
-                heartbeat_interval_ms=2_000,
-                metadata_max_age_ms=5_000,
-                request_timeout_ms=20_000,
-                enable_incremental_fetch_sessions=False,
-                metrics_enabled=False,
-            )
+            self.consumer: KafkaConsumer = group_member(settings, "alerts", auto_offset_reset="latest")
             stack.callback(self.consumer.close, autocommit=False, timeout_ms=5000)
             join_group(self.consumer, [settings.topics.name(topic) for topic in READ], self._shared_out)
             self._open = stack.pop_all()

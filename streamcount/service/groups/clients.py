@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streamcount.config import Settings
-from streamcount.service.reading import CONNECT_S, join_group, topic_partitions
+from streamcount.service.reading import CONNECT_S, group_member, join_group, topic_partitions
 from streamcount.service.topics import groups_topic
 
 if TYPE_CHECKING:
@@ -45,15 +45,6 @@ class Clients:
             "bootstrap_timeout_ms": int(CONNECT_S * 1000),
             "metrics_enabled": False,
         }
-        reading: dict[str, Any] = {
-            **common,
-            "allow_auto_create_topics": False,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
-            "metadata_max_age_ms": 5_000,
-            "request_timeout_ms": 20_000,
-            "enable_incremental_fetch_sessions": False,
-        }
         self._reading: set[Any] | None = None
         self._rounds = 0
         with ExitStack() as stack:
@@ -66,14 +57,18 @@ class Clients:
             )
             stack.callback(self.producer.close, timeout=5)
             self.windows: KafkaConsumer = KafkaConsumer(
-                **reading, fetch_max_bytes=settings.topics.max_message_bytes
+                **common,
+                allow_auto_create_topics=False,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                metadata_max_age_ms=5_000,
+                request_timeout_ms=20_000,
+                enable_incremental_fetch_sessions=False,
+                fetch_max_bytes=settings.topics.max_message_bytes,
             )
             stack.callback(self.windows.close, autocommit=False, timeout_ms=5000)
-            self.member: KafkaConsumer = KafkaConsumer(
-                **reading,
-                group_id=f"{settings.topics.prefix}-groups",
-                session_timeout_ms=int(SESSION_S * 1000),
-                heartbeat_interval_ms=2_000,
+            self.member: KafkaConsumer = group_member(
+                settings, "groups", session_timeout_ms=int(SESSION_S * 1000)
             )
             stack.callback(self.member.close, autocommit=False, timeout_ms=5000)
             self.topic = settings.topics.name("windows")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter
 
 from streamcount.config import Settings
-from streamcount.errors import SourceError
-from streamcount.service.reading import CONNECT_S, SILENT_S, read_backwards
+from streamcount.errors import BrokerError, SourceError
+from streamcount.service.reading import CONNECT_S, SILENT_S, group_member, join_group, read_backwards
 from streamcount.service.snapshots.cutting import cut_out
 from streamcount.service.snapshots.frames import FrameFinder
 from streamcount.service.status import serving_status
@@ -83,7 +83,7 @@ class Snapshooter:
         while not stop.is_set():
             try:
                 self._consume(stop)
-            except (KafkaError, OSError) as error:
+            except (KafkaError, BrokerError, OSError) as error:
                 self._metrics.errors.inc()
                 self.moved_s = time.monotonic()
                 trouble = (
@@ -96,8 +96,9 @@ class Snapshooter:
 
     def _consume(self, stop: threading.Event) -> None:
         with ExitStack() as stack:
-            consumer = self._consumer()
+            consumer = group_member(self._settings, "snapshots")
             stack.callback(consumer.close, autocommit=False, timeout_ms=5000)
+            join_group(consumer, [self._settings.topics.name("events")], lambda: None)
             producer = self._producer()
             stack.callback(producer.close, timeout=5)
             finder = stack.enter_context(closing(FrameFinder(self._settings)))
@@ -146,26 +147,6 @@ class Snapshooter:
             return None
         config = self._settings.snapshots
         return cut_out(frame.image, event.box_px, config.margin, config.max_bytes)
-
-    def _consumer(self) -> KafkaConsumer:
-        from kafka import KafkaConsumer
-
-        return KafkaConsumer(
-            self._settings.topics.name("events"),
-            bootstrap_servers=self._settings.kafka.bootstrap_servers.split(","),
-            client_id="streamcount-snapshots",
-            group_id=f"{self._settings.topics.prefix}-snapshots",
-            allow_auto_create_topics=False,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
-            metadata_max_age_ms=5_000,
-            heartbeat_interval_ms=2_000,
-            enable_incremental_fetch_sessions=False,
-            request_timeout_ms=20_000,
-            bootstrap_timeout_ms=int(CONNECT_S * 1000),
-            metrics_enabled=False,
-        )
 
     def _producer(self) -> KafkaProducer:
         from kafka import KafkaProducer
