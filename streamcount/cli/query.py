@@ -92,7 +92,7 @@ def query(
 
     `streamcount query lineage --camera scope-1 --track 12 --plot family.svg`
     """
-    from streamcount.cli._query import print_csv, print_table
+    from streamcount.cli._query import print_csv, print_table, require_names
     from streamcount.sinks.store import questions
 
     given = {
@@ -110,8 +110,10 @@ def query(
     opened = questions.open_store(database(config, sink, store))
     try:
         answer = _ask(opened, question, wanted, step_ns)
-        if camera is not None and not answer.rows:
-            questions.require_camera(opened, camera)
+        if not answer.rows:
+            if camera is not None:
+                questions.require_camera(opened, camera)
+            require_names(opened, given, camera)
         if plot is not None:
             _draw(opened, question, wanted, answer, plot)
     finally:
