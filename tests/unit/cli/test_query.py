@@ -135,7 +135,12 @@ def test_an_option_that_does_not_go_with_the_question_is_refused(streamcount, st
     code, _, err = streamcount("query", question, "--store", store, *option)
     assert code == 2
     assert option[0] in err
-    assert "does not go with" in err
+    assert f"does not go with the question {question}, which takes" in " ".join(err.replace("│", " ").split())
+
+
+def test_what_a_question_without_options_takes_is_said(streamcount, store):
+    _, _, err = streamcount("query", "cameras", "--store", store, "--limit", "3")
+    assert "which takes only --sink, --store, --config and --csv" in " ".join(err.replace("│", " ").split())
 
 
 def test_what_cannot_be_asked_is_refused(streamcount, store, tmp_path):
@@ -156,6 +161,7 @@ def drawn(streamcount, store: Path, question: str, *options: object) -> str:
     picture = store.with_name(f"{question}.svg")
     code, out, err = streamcount("query", question, "--store", store, "--plot", picture, *options)
     assert (code, out) == (0, ""), err
+    assert f"{picture}: the picture of {question} is written" in err
     return words_of(picture)
 
 
