@@ -11,6 +11,7 @@ import typer.main
 
 from streamcount.cli import app
 from streamcount.config import parse_settings
+from streamcount.wire.deadletters import REASONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -62,6 +63,7 @@ def test_every_reason_of_a_frame_error_is_in_the_manual():
         used |= set(re.findall(r'FrameError\(\s*"([a-z-]+)"', path.read_text("utf-8")))
     text = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Dead letters")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.M)) == used - elsewhere
+    assert used - elsewhere == REASONS
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
