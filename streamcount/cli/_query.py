@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
+from streamcount.cli._numbers import without_noise
 from streamcount.errors import SinkError
 from streamcount.types import AnyEvent
 from streamcount.types.figures import FIGURES, WINDOW_FIGURES
@@ -86,13 +87,23 @@ def print_table(answer: Answer, sparse: Sequence[str] = ()) -> None:
     ]
     table = Table(*(name.removesuffix("_ns") for _, name in shown))
     for row in answer.rows:
-        cells = (_shown(name, row[place]) for place, name in shown)
+        told = _without_noise(answer.columns, row)
+        cells = (_shown(name, told[place]) for place, name in shown)
         table.add_row(*(Text(cell) for cell in cells))
     console = Console()
     # What is piped on has no edge to be cut off at.
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(table)
+
+
+def _without_noise(columns: Sequence[str], row: Sequence[Any]) -> list[Any]:
+    told = list(row)
+    if {"low", "high"} <= set(columns):
+        low, high = columns.index("low"), columns.index("high")
+        if isinstance(row[low], float) and isinstance(row[high], float):
+            told[low], told[high] = without_noise(row[low], row[high]), without_noise(row[high], row[low])
+    return told
 
 
 def _shown(name: str, value: Any) -> str:
