@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.errors import SourceError
+from streamcount.sources.base import EMPTY_FILE
 from streamcount.sources.tiff_details import TiffDetails, imagej_details, ome_channel_names, ome_details
 from streamcount.types import Image
 
@@ -60,7 +61,9 @@ class TiffStack:
         except OSError as error:
             raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (TiffFileError, ValueError, IndexError) as error:
-            raise SourceError(f"{path}: not a readable TIFF ({_first_line(error)})") from error
+            empty = path.is_file() and not path.stat().st_size
+            told = EMPTY_FILE if empty else f"not a readable TIFF ({_first_line(error)})"
+            raise SourceError(f"{path}: {told}") from error
         try:
             self._open_series()
         except SourceError:
