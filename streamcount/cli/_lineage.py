@@ -107,7 +107,7 @@ def write(lineage: Lineage, wanted: Wanted, told: Console) -> None:
     if wanted.overlay is not None:
         from streamcount.lineage.paths import write_paths
 
-        image = None if wanted.image is None else _last_image(wanted.image, wanted.reading)
+        image = None if wanted.image is None else _last_image(wanted.image, wanted.reading, told)
         write_paths(lineage, wanted.overlay, image)
         _say(told, f"{wanted.overlay}: the paths of {len(lineage.tracks)} cells")
 
@@ -145,8 +145,11 @@ def _trees(lineage: Lineage, everyone: bool) -> list[Family]:
     return found
 
 
-def _last_image(path: Path, reading: InputOptions) -> Image:
+def _last_image(path: Path, reading: InputOptions, told: Console) -> Image:
     recordings = find_recordings([str(path)], reading)
+    for recording in recordings:
+        if recording.unheard:
+            told.print(recording.unheard, style="yellow", markup=False, highlight=False, soft_wrap=True)
     shots = deque((shot for recording in recordings for shot in recording.shots()), maxlen=1)
     return shots[0].load().image
 
