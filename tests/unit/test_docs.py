@@ -11,6 +11,7 @@ import typer.main
 
 from streamcount.cli import app
 from streamcount.config import parse_settings
+from streamcount.config.classes import check_classes
 from streamcount.wire.deadletters import REASONS
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +69,9 @@ def test_every_reason_of_a_frame_error_is_in_the_manual():
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
 def test_configurations_in_the_manual_are_right(page, text):
+    """As `streamcount check-config` sees them: whoever copies one must not be refused."""
     assert tomllib.loads(text)
-    parse_settings(text, page, {})
+    check_classes(parse_settings(text, page, {}))
 
 
 def test_commands_in_the_manual_exist_with_their_options():
