@@ -10,8 +10,9 @@ import pytest
 import typer.main
 
 from streamcount.cli import app
-from streamcount.config import parse_settings
+from streamcount.config import Settings, parse_settings
 from streamcount.config.classes import check_classes
+from streamcount.service.topics import topic_specs
 from streamcount.wire.deadletters import REASONS
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,14 @@ def test_every_reason_of_a_frame_error_is_in_the_manual():
     text = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Dead letters")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.M)) == used - elsewhere
     assert used - elsewhere == REASONS
+
+
+def test_every_topic_is_in_the_manual():
+    settings = Settings()
+    names = {spec.name.removeprefix(f"{settings.topics.prefix}.") for spec in topic_specs(settings)}
+    table = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Frames")[0]
+    told = set(re.findall(r"^\| `([\w-]+)`", table, re.M))
+    assert {name.replace("APP_ID", settings.app_id) for name in told} == names
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
