@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 import tomllib
+import urllib.request
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer.main
 
@@ -106,3 +111,24 @@ def test_python_in_the_manual_compiles():
     assert len(found) >= 3
     for page, text in found:
         compile(text, page, "exec")
+
+
+@pytest.mark.parametrize("outlines", [None, bytes(range(48))], ids=["none", "of one cell"])
+def test_outlines_are_read_from_the_api_as_the_manual_says(monkeypatch, outlines):
+    (text,) = (text for page, text in blocks("python") if page == "dashboard.md")
+    told = None if outlines is None else base64.b64encode(outlines).decode()
+    answer = json.dumps({"cells": {"boxes_px": [[10, 20, 40, 50]], "outlines": told}}).encode()
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url: io.BytesIO(answer))
+    names: dict[str, object] = {}
+    exec(compile(text, "dashboard.md", "exec"), names)
+    assert names["outlines_px"].shape == (1, 0 if outlines is None else 24, 2)
+
+
+def test_the_corrections_of_the_manual_are_taken():
+    pytest.importorskip("fastapi", reason="needs the extra dashboard")
+    from streamcount.service.dashboard.api_corrections import NewCorrections
+
+    (text,) = (text for page, text in blocks("json") if page == "dashboard.md")
+    told = msgspec.convert(json.loads(text), NewCorrections)
+    assert set(json.loads(text)) == set(NewCorrections.__struct_fields__)
+    assert len(told.corrections) == 3
