@@ -87,7 +87,8 @@ class Recording:
     """Frames that belong together, in order: a folder's or a list's stills, a stack, or a video.
 
     run_id: its name in events; none is used twice. shots: read in order, once.
-    order, gaps: what to tell of the order of its images, and of frames that lack between them; else None.
+    order, gaps, unheard: what to tell of the order of its images, of frames that lack between them, and of options
+    that do not go with its files; else None.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Recording:
     shots: Callable[[], Iterator[Shot]]
     order: str | None = None
     gaps: str | None = None
+    unheard: str | None = None
 
 
 def find_recordings(arguments: Iterable[str], options: InputOptions) -> list[Recording]:
@@ -228,6 +230,7 @@ class _Finder:
             source.frame_count,
             lambda run_id: _sequence_shots(path, frames, run_id, rate_hz or STILLS_RATE_HZ),
         )
+        self._remark([path])
 
     def _add_failure(self, path: Path, error: SourceError) -> None:
         self.end_stills()
@@ -239,7 +242,11 @@ class _Finder:
         self._append(
             named, run_name(named), len(paths), lambda run_id: self._still_shots(paths, frames, run_id)
         )
-        self.recordings[-1] = replace(self.recordings[-1], order=order, gaps=gap_remark(paths, frames))
+        self._remark(paths, order, gap_remark(paths, frames))
+
+    def _remark(self, paths: list[Path], order: str | None = None, gaps: str | None = None) -> None:
+        unheard = _unheard(paths, self._options.choice)
+        self.recordings[-1] = replace(self.recordings[-1], order=order, gaps=gaps, unheard=unheard)
 
     def _append(
         self, path: Path, wanted: str, frames: int | None, shots: Callable[[str], Iterator[Shot]]
@@ -256,6 +263,16 @@ class _Finder:
             time_ns = round(sequence * _SECOND_NS / STILLS_RATE_HZ)
             load = partial(_load_still, path, self._options, run_id, sequence, time_ns)
             yield Shot(source_name(path), 0, sequence, time_ns, load)
+
+
+def _unheard(paths: list[Path], choice: TiffChoice) -> str | None:
+    chosen = {"--channel": choice.channel, "--plane": choice.z, "--value-range": choice.value_range}
+    options = " and ".join(option for option, value in chosen.items() if value is not None)
+    others = [source_name(path) for path in paths if not is_tiff_name(path)]
+    if not options or not others:
+        return None
+    told = f"{others[0]} is none" if len(others) == 1 else f"{others[0]} and {len(others) - 1} more are none"
+    return f"{options}: for TIFFs only; {told}, and taken as without it"
 
 
 def source_name(path: Path) -> str:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from streamcount.cli._console import output_console
+from streamcount.cli._inputs import InputOptions, find_recordings
 from streamcount.errors import SourceError
 from streamcount.lineage.choices import Axis, Colour
 from streamcount.lineage.model import Family, Lineage, families
@@ -26,13 +27,17 @@ from streamcount.types import Image
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to write, None for nothing. everyone: trees also of families without a division."""
+    """What to write, None for nothing.
+
+    reading: which part of the image. everyone: trees also of families without a division.
+    """
 
     table: Path | None
     ctc: Path | None
     tree: Path | None
     overlay: Path | None
     image: Path | None
+    reading: InputOptions
     everyone: bool
     colour: Colour
     axis: Axis | None
@@ -102,7 +107,7 @@ def write(lineage: Lineage, wanted: Wanted, told: Console) -> None:
     if wanted.overlay is not None:
         from streamcount.lineage.paths import write_paths
 
-        image = None if wanted.image is None else _last_image(wanted.image)
+        image = None if wanted.image is None else _last_image(wanted.image, wanted.reading, told)
         write_paths(lineage, wanted.overlay, image)
         _say(told, f"{wanted.overlay}: the paths of {len(lineage.tracks)} cells")
 
@@ -140,10 +145,11 @@ def _trees(lineage: Lineage, everyone: bool) -> list[Family]:
     return found
 
 
-def _last_image(path: Path) -> Image:
-    from streamcount.cli._inputs import InputOptions, find_recordings
-
-    recordings = find_recordings([str(path)], InputOptions())
+def _last_image(path: Path, reading: InputOptions, told: Console) -> Image:
+    recordings = find_recordings([str(path)], reading)
+    for recording in recordings:
+        if recording.unheard:
+            told.print(recording.unheard, style="yellow", markup=False, highlight=False, soft_wrap=True)
     shots = deque((shot for recording in recordings for shot in recording.shots()), maxlen=1)
     return shots[0].load().image
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from streamcount.cli._numbers import limits
 from streamcount.types import Figure, WindowClosed
 from streamcount.wire.cloudevents import format_time
 
@@ -61,6 +62,6 @@ def windows_csv(windows: Sequence[tuple[str, WindowClosed]]) -> bytes:
 def _shown(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    if figure.low is None or figure.name != "cells":
+    if figure.low is None or figure.high is None or figure.name != "cells":
         return f"{figure.value:.4g}"
-    return f"{figure.value:.4g} ({figure.low:.4g}-{figure.high:.4g})"
+    return f"{figure.value:.4g} ({limits(figure.low, figure.high)})"

@@ -46,6 +46,15 @@ def camera(
     ] = None,
     jpeg_quality: Annotated[int | None, typer.Option(help="30 to 100.", rich_help_panel=QUICK)] = None,
     pixel_size_um: Annotated[float | None, typer.Option(help="µm per pixel.", rich_help_panel=QUICK)] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Of a TIFF: number from 0, or name.", rich_help_panel=QUICK)
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(
+            help="Focal plane of a TIFF, from 0; 'time' if planes are times.", rich_help_panel=QUICK
+        ),
+    ] = None,
     buffer_mib: Annotated[
         int | None,
         typer.Option(help="Frames that may wait while Kafka is away, MiB.", rich_help_panel=QUICK),
@@ -101,6 +110,7 @@ def camera(
     which ends the other cameras of the process too, so that a supervisor starts all again: give each live camera
     a process of its own. 7: frames are left unconfirmed, or Kafka refuses them.
     """
+    from streamcount.cli._inputs import input_options
     from streamcount.service.camera.run import CameraGroup, run_cameras
     from streamcount.service.processes import set_up_logging
 
@@ -113,12 +123,14 @@ def camera(
         "encoding": encoding,
         "jpeg_quality": jpeg_quality,
         "pixel_size_um": pixel_size_um,
+        "channel": channel,
+        "z": input_options(None, plane, None, None).choice.z,
         "when_full": when_full,
         "buffer_bytes": buffer_mib * 2**20 if buffer_mib else None,
     }
     given = {key: value for key, value in quick.items() if value is not None}
     if source is None and given:
-        options = ", ".join("--" + key.replace("_", "-") for key in given)
+        options = ", ".join(map(_option, given))
         raise typer.BadParameter(f"{options}: only with --source; else write it into the configuration.")
     if source is None:
         cameras = _configured(settings, names or [])
@@ -173,6 +185,12 @@ def _configured(settings: Settings, names: list[str]) -> dict[str, CameraConfig]
     return {name: settings.cameras[name] for name in names} if names else dict(settings.cameras)
 
 
+def _option(key: str) -> str:
+    """The option that sets a key of the configuration."""
+    named = {"location": "--path", "buffer_bytes": "--buffer-mib", "z": "--plane"}
+    return named.get(key, "--" + key.replace("_", "-"))
+
+
 def _quick_camera(name: str, kind: str, given: dict[str, Any]) -> CameraConfig:
     """A camera from options alone. Raises ConfigurationError naming the option."""
     from pydantic import TypeAdapter, ValidationError
@@ -191,9 +209,7 @@ def _quick_camera(name: str, kind: str, given: dict[str, Any]) -> CameraConfig:
         lines = []
         for one in error.errors():
             key = str(one["loc"][-1]) if one["loc"] else "NAME"
-            option = {"location": "--path", "buffer_bytes": "--buffer-mib", "NAME": "NAME"}.get(
-                key, "--" + key.replace("_", "-")
-            )
+            option = "NAME" if key == "NAME" else _option(key)
             if one["type"] == "extra_forbidden":
                 lines.append(f"{option} does not apply to --source {kind}")
             elif one["type"] == "missing":

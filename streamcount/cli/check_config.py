@@ -38,7 +38,7 @@ def check_config(
     A mistake is told with the key's name and what to write instead. What the file sets is bright, and
     defaults dim. Begin with `streamcount check-config --example > streamcount.toml`.
 
-    Exit code 0: the configuration is right. 4: it is not.
+    Exit code 0: the configuration is right. 4: it is not. 6: a model that it names is missing or damaged.
     """
     from rich.console import Console
 

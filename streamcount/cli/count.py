@@ -160,7 +160,7 @@ def count(
     told = Console(stderr=True)
     recordings = find_recordings(paths, options)
     for recording in recordings:
-        for remark in (recording.order, recording.gaps if track else None):
+        for remark in (recording.unheard, recording.order, recording.gaps if track else None):
             if remark is not None:
                 told.print(remark, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if ctc is not None and not (track and len(recordings) == 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from streamcount.service.dead_letters import DeadLetter
 
 ROWS = 200
+MOST_NAMES = 20
 
 
 def dead_letters(
@@ -33,7 +35,10 @@ def dead_letters(
         "replay makes runs of its own, numbered from 0.",
     ),
 ) -> None:
-    """Lists the frames that could not be counted, with the reason; saves them, or sends them again."""
+    """Lists the frames that could not be counted, with the reason; saves them, or sends them again.
+
+    docs/wire.md explains the reasons.
+    """
     from contextlib import ExitStack
 
     from streamcount.config import load_settings
@@ -44,13 +49,17 @@ def dead_letters(
     if save is not None:
         save.mkdir(parents=True, exist_ok=True)
     found = 0
+    left_out = _LeftOut()
     with ExitStack() as stack:
         again = stack.enter_context(Replay(settings)) if replay else None
 
         def taken() -> Iterable[DeadLetter]:
-            for letter in read_dead_letters(settings, reason, camera):
+            for letter in read_dead_letters(settings):
+                if reason not in (None, letter.reason) or camera not in (None, letter.camera):
+                    left_out.add(letter)
+                    continue
                 if save is not None:
-                    name = f"{letter.partition}-{letter.offset}.bin"
+                    name = f"{letter.partition}-{letter.offset}{letter.ending}"
                     (save / name).write_bytes(letter.value or b"")
                 if again is not None:
                     again.send(letter)
@@ -60,7 +69,8 @@ def dead_letters(
             found += table.row_count
             console.print(table)
     if not found:
-        console.print("No dead letters.")
+        _check_reason(reason, left_out)
+        console.print(left_out.words(), markup=False, highlight=False, soft_wrap=True)
         return
     if save is not None:
         console.print(f"{found} values written to {save}")
@@ -68,6 +78,45 @@ def dead_letters(
         console.print(f"{again.sent} sent again")
         for why, times in again.passed_over.items():
             console.print(f"{times} passed over: {why}", markup=False)
+
+
+class _LeftOut:
+    """The letters that the options left out, to be told where they left out all."""
+
+    def __init__(self) -> None:
+        self.cameras: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, letter: DeadLetter) -> None:
+        """Count one."""
+        self.cameras[letter.camera] += 1
+        self.reasons[letter.reason] += 1
+
+    def words(self) -> str:
+        """That there are none, and of what there are some."""
+        if not self.cameras:
+            return "No dead letters."
+        told = [
+            ", ".join(f"{name} ({number})" for name, number in many.most_common(MOST_NAMES))
+            for many in (self.cameras, self.reasons)
+        ]
+        return (
+            f"No dead letters of these. There are some of the cameras {told[0]}; for the reasons {told[1]}."
+        )
+
+
+def _check_reason(reason: str | None, left_out: _LeftOut) -> None:
+    """Raises BadParameter for a reason that no version gives; one of another version may be on the topic."""
+    from difflib import get_close_matches
+
+    from streamcount.wire.deadletters import REASONS
+
+    known = REASONS | left_out.reasons.keys()
+    if reason is None or reason in known:
+        return
+    near = get_close_matches(reason, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known))}"
+    raise typer.BadParameter(f"no reason {reason!r}; {hint}", param_hint="--reason")
 
 
 def _tables(letters: Iterable[DeadLetter]) -> Iterable[Table]:

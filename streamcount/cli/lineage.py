@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamcount.cli._options import ConfigFile
+from streamcount.cli._options import Channel, ConfigFile, Plane, ValueRange
 from streamcount.lineage.choices import Axis, Colour
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def lineage(
         Path | None,
         typer.Option(help="For --overlay: the picture beneath; of a stack, video or folder its last frame."),
     ] = None,
+    channel: Channel = None,
+    plane: Plane = None,
+    value_range: ValueRange = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Who came of whom: families of cells, as tables and pictures.
@@ -76,6 +79,8 @@ def lineage(
 
     `streamcount lineage results.jsonl --tree tree.svg --overlay paths.png --image film.ome.tif`
 
+    --channel, --plane and --value-range say which part of --image, and go with it.
+
     `streamcount lineage results.jsonl --cell 12 --tree family-12.png`
 
     `streamcount lineage --camera scope-1 --table cells.parquet`
@@ -84,6 +89,7 @@ def lineage(
     """
     from rich.console import Console
 
+    from streamcount.cli._inputs import input_options
     from streamcount.cli._lineage import Wanted, show, write
     from streamcount.lineage.model import family_of
 
@@ -93,8 +99,12 @@ def lineage(
         raise typer.BadParameter("goes with --ctc and a file of results", param_hint="--masks")
     if image is not None and overlay is None:
         raise typer.BadParameter("goes with --overlay", param_hint="--image")
+    for option, value in (("--channel", channel), ("--plane", plane), ("--value-range", value_range)):
+        if value is not None and image is None:
+            raise typer.BadParameter("goes with --image", param_hint=option)
     told = Console(stderr=True)
-    wanted = Wanted(table, ctc, tree, overlay, image, everyone or cell is not None, colour, axis)
+    reading = input_options(channel, plane, value_range, None)
+    wanted = Wanted(table, ctc, tree, overlay, image, reading, everyone or cell is not None, colour, axis)
     wanted.check()
     found = _read(source, camera, run, config, masks, told)
     if found.unreadable:

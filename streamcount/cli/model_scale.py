@@ -52,7 +52,8 @@ def scale(
     told = Console(stderr=True)
     detector = TfliteConfig(model=name).build()
     options = input_options(channel, plane, value_range, pixel_size_um)
-    shots = (shot for recording in find_recordings(paths, options) for shot in recording.shots())
+    recordings = find_recordings(paths, options)
+    shots = (shot for recording in recordings for shot in recording.shots())
     seen: list[tuple[str, Frame, float | None]] = []
     for shot in islice(shots, frames):
         with told.status(f"looking at {shot.source}"):
@@ -72,7 +73,8 @@ def scale(
         markup=False,
         highlight=False,
     )
-    for remark in _remarks(found, seen[0][1], detector):
+    unheard = [recording.unheard for recording in recordings if recording.unheard]
+    for remark in (*unheard, *_remarks(found, seen[0][1], detector)):
         told.print(remark, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -92,7 +92,7 @@ def query(
 
     `streamcount query lineage --camera scope-1 --track 12 --plot family.svg`
     """
-    from streamcount.cli._query import print_csv, print_table
+    from streamcount.cli._query import print_csv, print_table, require_names
     from streamcount.sinks.store import questions
 
     given = {
@@ -110,10 +110,13 @@ def query(
     opened = questions.open_store(database(config, sink, store))
     try:
         answer = _ask(opened, question, wanted, step_ns)
-        if camera is not None and not answer.rows:
-            questions.require_camera(opened, camera)
+        if not answer.rows:
+            if camera is not None:
+                questions.require_camera(opened, camera)
+            require_names(opened, given, camera)
         if plot is not None:
             _draw(opened, question, wanted, answer, plot)
+            typer.echo(f"{plot}: the picture of {question} is written", err=True)
     finally:
         opened.close()
     if csv:
@@ -126,8 +129,10 @@ def _check_options(question: Question, given: Mapping[str, object]) -> None:
     """Raises BadParameter where an option would be left unheard, or one is missing."""
     for option, value in given.items():
         if value is not None and option not in OPTIONS[question]:
-            known = ", ".join(sorted(OPTIONS[question])) or "none of them"
-            raise typer.BadParameter(f"does not go with {question}; it takes {known}", param_hint=option)
+            known = ", ".join(sorted(OPTIONS[question])) or "only --sink, --store, --config and --csv"
+            raise typer.BadParameter(
+                f"does not go with the question {question}, which takes {known}", param_hint=option
+            )
     plot = given["--plot"]
     if isinstance(plot, Path) and plot.suffix not in (".svg", ".png"):
         raise typer.BadParameter("name a file that ends in .svg or .png", param_hint="--plot")

@@ -26,7 +26,8 @@ def watch(
 
     On a terminal it is a table that renews itself; elsewhere, a line for each camera every two seconds.
     It only reads, from now on, and belongs to no consumer group. While Kafka is away it says so, and goes on
-    by itself. Latency is the median time from the camera's capture to this screen over the last five seconds.
+    by itself; with --once it ends with exit code 7, so too where topics are missing. Latency is the median time from
+    the camera's capture to this screen over the last five seconds.
     """
     import logging
 

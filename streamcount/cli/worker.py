@@ -26,7 +26,7 @@ def worker(
 
     Workers share the cameras by partitions: start as many as you like, on as many machines as you like.
     SIGTERM or Ctrl-C drains what is in work, commits, and exits 0. A worker that is killed changes no result.
-    What `streamcount check-config` refuses is refused here too, with exit code 4.
+    What `streamcount check-config` refuses is refused here too, with the same exit code.
     """
     from streamcount.service.processes import exit_on_sigterm, set_up_logging
 

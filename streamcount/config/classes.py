@@ -12,7 +12,7 @@ from streamcount.config.tellable import Means, check_tellable
 from streamcount.detection import Detector, DetectorConfig, LabelsDetector
 from streamcount.detection.bundle import DENSE_INSTANCES
 from streamcount.detection.tflite import TfliteDetector
-from streamcount.errors import StreamcountError
+from streamcount.errors import ModelError
 from streamcount.sources import SimulatedConfig, VideoConfig
 
 
@@ -20,7 +20,8 @@ def check_classes(settings: Settings) -> tuple[str, ...]:
     """What could not be checked, and what only some cameras can tell, in words.
 
     Raises ConfigurationError naming the key where a zone or line names a class that its camera's model has not, or a
-    rule a class that no model has, or a figure that no camera can tell.
+    rule a class that no model has, or a figure that no camera can tell. Raises ModelError where a model is missing or
+    damaged.
     """
     detectors = _Detectors()
     words: list[str] = []
@@ -28,10 +29,14 @@ def check_classes(settings: Settings) -> tuple[str, ...]:
     means: dict[str, Means] = {}
     for where, config in _configured(settings):
         camera = settings.cameras.get(where)
+        key = f"cameras.{where}.detector" if camera and camera.detector else "detector"
         try:
             detector = detectors.built(config)
-        except (StreamcountError, ImportError) as error:
-            words.append(f"the classes of {where or 'detector'} were not checked: {error}")
+        except ModelError as error:
+            raise ModelError(f"{key}: {error}") from error
+        except ImportError as error:
+            # The workers may have what is not installed here.
+            words.append(f"the classes of {key} were not checked: {error}")
             detector = None
         means[where] = _means(settings, where, detector)
         if detector is None:
@@ -92,7 +97,7 @@ class _Detectors:
         self._known: list[tuple[DetectorConfig, Detector]] = []
 
     def built(self, config: DetectorConfig) -> Detector:
-        """Raises StreamcountError where the model cannot be read."""
+        """Raises ModelError where the model cannot be read, ImportError where what runs it is not installed."""
         for known, detector in self._known:
             if known == config:
                 return detector

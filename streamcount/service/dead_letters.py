@@ -18,11 +18,12 @@ from streamcount.types import IDENTIFIER, FrameMetadata, Image
 from streamcount.wire import decode_image
 from streamcount.wire.cloudevents import Headers, frame_metadata, header_map
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
-from streamcount.wire.images import BEGINNINGS
+from streamcount.wire.images import BEGINNINGS, CONTENT_TYPES
 
 # Says, beside the new number, which frame it was: CAMERA/RUN/SEQUENCE, however often it is replayed.
 REPLAY_OF = "ce_replayof"
 
+ENDINGS = {CONTENT_TYPES["jpeg"]: ".jpg", CONTENT_TYPES["png"]: ".png", CONTENT_TYPES["raw"]: ".raw"}
 IN_FLIGHT_BYTES = 16 * 2**20
 NAME_LENGTH = 64
 _REPLAYED_RUN = re.compile(r"-r\d{8}T\d{6}(\d{6})?$")
@@ -47,6 +48,16 @@ class DeadLetter:
     def camera(self) -> str:
         """The camera that the key names, as far as it can be read."""
         return (self.key or b"").decode("utf-8", "replace")
+
+    @property
+    def ending(self) -> str:
+        """The ending of a file with its value: as the bytes begin, else as the camera said, else .bin."""
+        value = self.value or b""
+        told = next((kind for begin, kind in BEGINNINGS.items() if value.startswith(begin)), None)
+        if told is None:
+            said = dict(self.headers).get("content-type") or b""
+            told = said.decode("utf-8", "replace").partition(";")[0].strip().lower()
+        return ENDINGS.get(told, ".bin")
 
     def metadata(self) -> FrameMetadata:
         """The frame's metadata. Raises FrameError where the headers are what was wrong."""

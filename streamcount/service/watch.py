@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
 from streamcount.config.settings import TopicName
-from streamcount.errors import FrameError
+from streamcount.errors import BrokerError, FrameError
 from streamcount.service.lag import CONNECT_S, LagProbe, fault
 from streamcount.service.watch_groups import GroupView, group_lines, groups_table
 from streamcount.service.watch_view import CameraView, WatchState, as_line, as_table
@@ -72,6 +72,13 @@ class Watcher:
         """Whether, within a time, the end of all topics is known: what is written from then on is seen."""
         return self._following.wait(timeout_s)
 
+    def require_following(self, timeout_s: float) -> None:
+        """Waits as `wait_until_following`, but no longer than till it is known to be in vain. Raises BrokerError."""
+        give_up_s = time.monotonic() + timeout_s
+        while not self._following.wait(0.05):
+            if self._reading_trouble or time.monotonic() > give_up_s:
+                raise BrokerError(self.trouble or f"Kafka at {self.address} does not answer; is it running?")
+
     def cameras(self) -> list[CameraView]:
         """All cameras heard of, by name; a copy of what is known now."""
         from copy import deepcopy
@@ -97,7 +104,7 @@ class Watcher:
                 finally:
                     consumer.close(autocommit=False, timeout_ms=1000)
             except (KafkaError, OSError) as error:
-                self._reading_trouble = f"Kafka at {self.address} cannot be read: {error}"
+                self._reading_trouble = f"Kafka at {self.address} cannot be read: {error}; is it running?"
                 self._ended.wait(1.0)
             except Exception as error:
                 # A fault: the view must not stay up and stale, as if nothing were counted.
@@ -176,7 +183,8 @@ def run_watch(
 ) -> None:
     """Shows the cameras until Ctrl-C, or for `seconds`; a live table on a terminal, lines elsewhere.
 
-    once: one look at some seconds of what comes, and the end. interval_s: between lines.
+    once: one look at some seconds of what comes, and the end; raises BrokerError where Kafka is away or has not the
+    topics, which a script would take for "nothing is counted". interval_s: between lines.
     check: called now and then; what it raises ends the view and is raised here.
     """
     from rich.console import Console
@@ -236,9 +244,11 @@ def _show_lines(
 
 
 def _show_once(watcher: Watcher, console: Console, seconds: float) -> None:
-    watcher.wait_until_following(CONNECT_S + seconds)
+    watcher.require_following(CONNECT_S + seconds)
     time.sleep(seconds)
     console.print(_tables(watcher))
+    if watcher.trouble:
+        raise BrokerError(watcher.trouble)
 
 
 def _tables(watcher: Watcher) -> RenderableType:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from streamcount.types import Frame
 
+EMPTY_FILE = "the file is empty; copy it again from where it was taken"
+
 
 @dataclass(frozen=True)
 class Run:

@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.errors import FrameError, SourceError
+from streamcount.sources.base import EMPTY_FILE
 from streamcount.sources.tiff_stack import TIFF_SUFFIXES, TiffChoice, TiffStack
 from streamcount.types import Image
 from streamcount.wire import images as wire
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif"})
 IMAGE_SUFFIXES = frozenset({".png", ".bmp", ".webp"}) | JPEG_SUFFIXES | TIFF_SUFFIXES
+
+UNREADABLE = "no readable image; damaged, cut off, or not what its name says"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def read_still(path: Path, choice: TiffChoice | None = None) -> Still:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise SourceError(f"{path}: {EMPTY_FILE}")
     if wire.is_cut_off_jpeg(data):
         raise SourceError(f"{path}: the JPEG is cut off; copy it again from where it was taken")
     try:
@@ -74,9 +79,11 @@ def read_still(path: Path, choice: TiffChoice | None = None) -> Still:
             np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
         )
     except cv2.error as error:
-        raise SourceError(f"{path}: no readable image ({error.err or 'OpenCV refuses it'})") from error
+        # What OpenCV says is a condition of its code.
+        told = "too many pixels to be read; cut it into tiles" if "CV_IO_MAX" in str(error) else UNREADABLE
+        raise SourceError(f"{path}: {told}") from error
     if pixels is None:
-        raise SourceError(f"{path}: no readable image; damaged, cut off, or not what its name says")
+        raise SourceError(f"{path}: {UNREADABLE}")
     return Still(rgb_from_bgr(pixels, path))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamcount.errors import SourceError
+from streamcount.sources.base import EMPTY_FILE
 from streamcount.sources.tiff_details import TiffDetails, imagej_details, ome_channel_names, ome_details
 from streamcount.types import Image
 
@@ -60,7 +61,9 @@ class TiffStack:
         except OSError as error:
             raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (TiffFileError, ValueError, IndexError) as error:
-            raise SourceError(f"{path}: not a readable TIFF ({_first_line(error)})") from error
+            empty = path.is_file() and not path.stat().st_size
+            told = EMPTY_FILE if empty else f"not a readable TIFF ({_first_line(error)})"
+            raise SourceError(f"{path}: {told}") from error
         try:
             self._open_series()
         except SourceError:
@@ -162,7 +165,8 @@ class TiffStack:
         if wanted is None:
             if count > 1:
                 raise SourceError(
-                    f"{self._path}: holds {count} channels; choose one with channel = ... ({offer})"
+                    f"{self._path}: holds {count} channels; choose one with --channel, or channel = in a "
+                    f"configuration ({offer})"
                 )
             return 0
         if isinstance(wanted, str) and wanted not in names and wanted.isdecimal():
@@ -178,9 +182,8 @@ class TiffStack:
     def _plane_index(self, sizes: dict[str, int]) -> int:
         z, count = self._choice.z, sizes["Z"]
         if z is None and count > 1:
-            remedy = f"name one with z = 0 to {count - 1}"
-            if sizes.get("T", 1) == 1:
-                remedy += ', or z = "time" if they are time points in truth'
+            remedy = f"name one with --plane, or z = in a configuration (0 to {count - 1}"
+            remedy += ', or "time" if they are times in truth)' if sizes.get("T", 1) == 1 else ")"
             raise SourceError(f"{self._path}: holds {count} focal planes; {remedy}")
         index = 0 if z is None or z == "time" else z
         if not 0 <= index < count:

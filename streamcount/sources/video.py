@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamcount.errors import SourceError
-from streamcount.sources.base import Run
+from streamcount.sources.base import EMPTY_FILE, Run
 from streamcount.sources.images import rgb_from_bgr
 from streamcount.sources.recording import file_run
 from streamcount.types import Frame, FrameMetadata
@@ -133,6 +133,8 @@ class VideoSource:
             raise SourceError(
                 f"{path}: there is no such file (a camera on USB is a number, a stream has rtsp://)"
             )
+        if not path.stat().st_size:
+            raise SourceError(f"{path}: {EMPTY_FILE}")
         capture = self._open()
         frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         rate = capture.get(cv2.CAP_PROP_FPS)

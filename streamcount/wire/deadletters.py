@@ -10,6 +10,14 @@ from streamcount.wire.cloudevents import Headers
 
 PREFIX = "__connect.errors."
 REASON = "streamcount.reason"
+# Why a frame is not counted, as docs/wire.md explains.
+REASONS = frozenset(
+    {
+        "missing-headers", "bad-headers", "bad-metadata", "bad-record", "empty", "too-many-bytes", "too-many-pixels",
+        "unknown-content-type", "undecodable", "lossy-labels", "bad-image", "too-small", "too-large",
+        "too-many-cells", "model-error", "stale-sequence",
+    }
+)  # fmt: skip
 # A message may quote what was wrong, and that may be megabytes.
 MESSAGE_LENGTH = 1000
 # The headers that are added must find room beside a record that was as large as its topic allowed.

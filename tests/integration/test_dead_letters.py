@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from streamcount.config import Settings, parse_settings
-from streamcount.errors import BrokerError, FrameError
+from streamcount.errors import BrokerError, ExitCode, FrameError
 from streamcount.service.broker import Broker
 from streamcount.service.dead_letters import Replay, read_dead_letters
 from streamcount.service.topics import make_topics, topic_specs
@@ -138,26 +138,43 @@ def test_large_letters_come_through(settings: Settings) -> None:
     assert [len(record.value) for record in frames_of(settings)] == [len(large)] * 4
 
 
-def test_the_command_lists_saves_and_replays(settings: Settings, tmp_path: Path) -> None:
-    put_aside(settings, *[("scope-1", b"%d" % n, original("scope-1", "run-1", n)) for n in range(3)])
+def command(settings: Settings, tmp_path: Path, *options: object) -> subprocess.CompletedProcess[str]:
     config = tmp_path / "streamcount.toml"
     config.write_text(
         f'kafka.bootstrap_servers = "{settings.kafka.bootstrap_servers}"\n'
         f'topics.prefix = "{settings.topics.prefix}"\ntopics.partitions = 2\n'
     )
-    ran = subprocess.run(
-        [*COMMAND, "--config", config, "--save", tmp_path / "kept", "--replay"],
+    return subprocess.run(
+        [*COMMAND, "--config", config, *map(str, options)],
         capture_output=True,
         text=True,
         timeout=60,
         env={"COLUMNS": "160", "PATH": ""},
     )
+
+
+def test_the_command_lists_saves_and_replays(settings: Settings, tmp_path: Path) -> None:
+    put_aside(settings, *[("scope-1", b"%d" % n, original("scope-1", "run-1", n)) for n in range(3)])
+    ran = command(settings, tmp_path, "--save", tmp_path / "kept", "--replay")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("too [bold]large[/]") == 3
     assert "3 values written" in ran.stdout
     assert "3 sent again" in ran.stdout
-    assert sorted(file.read_bytes() for file in (tmp_path / "kept").iterdir()) == [b"0", b"1", b"2"]
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [file.read_bytes() for file in kept] == [b"0", b"1", b"2"]
+    assert {file.suffix for file in kept} == {".png"}
     assert len(list(frames_of(settings))) == 3
+
+
+def test_what_was_left_out_is_told_where_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
+    wrong = command(settings, tmp_path, "--reason", "undecodeable")
+    assert wrong.returncode == ExitCode.USAGE
+    assert "did you mean 'undecodable'?" in wrong.stderr
+    put_aside(settings, *[("scope-1", b"1", original("scope-1", "run-1", n)) for n in range(2)])
+    told = "There are some of the cameras scope-1 (2); for the reasons too-many-pixels (2)."
+    for option in (("--camera", "bad-9"), ("--reason", "undecodable")):
+        ran = command(settings, tmp_path, *option)
+        assert (ran.returncode, ran.stdout.strip()) == (0, f"No dead letters of these. {told}")
 
 
 def test_a_broker_that_goes_ends_the_reading_in_time(tmp_path: Path) -> None:

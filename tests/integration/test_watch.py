@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from streamcount.config import Settings, parse_settings
+from streamcount.errors import BrokerError, ExitCode
 from streamcount.service.broker import Broker
 from streamcount.service.topics import make_topics, topic_specs
 from streamcount.service.watch import Watcher, run_watch
@@ -178,3 +181,26 @@ def test_once_prints_the_table_and_ends(settings: Settings) -> None:
     run_watch(settings, once=True, seconds=0.2, console=Console(file=text, width=120))
     assert "nothing counted yet" in text.getvalue()
     assert "no worker has committed yet" in text.getvalue()
+
+
+def test_once_says_that_topics_are_missing_and_does_not_wait(broker: Broker) -> None:
+    settings = parse_settings(
+        f'kafka.bootstrap_servers = "{broker.bootstrap_servers}"\ntopics.prefix = "never-made"',
+        environment={},
+    )
+    text = io.StringIO()
+    with pytest.raises(
+        BrokerError, match=r"no topic never-made\.alerts, .*make them with streamcount topics"
+    ):
+        # Longer than the test may take, for it is not to be waited for.
+        run_watch(settings, once=True, seconds=900, console=Console(file=text))
+    assert text.getvalue() == ""
+
+
+def test_once_without_kafka_ends_as_every_command_does() -> None:
+    command = [sys.executable, "-m", "streamcount", "watch", "--once", "--bootstrap-servers", "127.0.0.1:1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == ExitCode.BROKER
+    assert "127.0.0.1:1" in ended.stderr
+    assert "is it running?" in ended.stderr
+    assert ended.stdout == ""

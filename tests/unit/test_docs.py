@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 import tomllib
+import urllib.request
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer.main
 
 from streamcount.cli import app
-from streamcount.config import parse_settings
+from streamcount.config import Settings, parse_settings
+from streamcount.config.classes import check_classes
+from streamcount.service.topics import topic_specs
+from streamcount.wire.deadletters import REASONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -62,12 +70,22 @@ def test_every_reason_of_a_frame_error_is_in_the_manual():
         used |= set(re.findall(r'FrameError\(\s*"([a-z-]+)"', path.read_text("utf-8")))
     text = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Dead letters")[2]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.M)) == used - elsewhere
+    assert used - elsewhere == REASONS
+
+
+def test_every_topic_is_in_the_manual():
+    settings = Settings()
+    names = {spec.name.removeprefix(f"{settings.topics.prefix}.") for spec in topic_specs(settings)}
+    table = (ROOT / "docs/wire.md").read_text("utf-8").partition("## Frames")[0]
+    told = set(re.findall(r"^\| `([\w-]+)`", table, re.M))
+    assert {name.replace("APP_ID", settings.app_id) for name in told} == names
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
 def test_configurations_in_the_manual_are_right(page, text):
+    """As `streamcount check-config` sees them: whoever copies one must not be refused."""
     assert tomllib.loads(text)
-    parse_settings(text, page, {})
+    check_classes(parse_settings(text, page, {}))
 
 
 def test_commands_in_the_manual_exist_with_their_options():
@@ -93,3 +111,24 @@ def test_python_in_the_manual_compiles():
     assert len(found) >= 3
     for page, text in found:
         compile(text, page, "exec")
+
+
+@pytest.mark.parametrize("outlines", [None, bytes(range(48))], ids=["none", "of one cell"])
+def test_outlines_are_read_from_the_api_as_the_manual_says(monkeypatch, outlines):
+    (text,) = (text for page, text in blocks("python") if page == "dashboard.md")
+    told = None if outlines is None else base64.b64encode(outlines).decode()
+    answer = json.dumps({"cells": {"boxes_px": [[10, 20, 40, 50]], "outlines": told}}).encode()
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url: io.BytesIO(answer))
+    names: dict[str, object] = {}
+    exec(compile(text, "dashboard.md", "exec"), names)
+    assert names["outlines_px"].shape == (1, 0 if outlines is None else 24, 2)
+
+
+def test_the_corrections_of_the_manual_are_taken():
+    pytest.importorskip("fastapi", reason="needs the extra dashboard")
+    from streamcount.service.dashboard.api_corrections import NewCorrections
+
+    (text,) = (text for page, text in blocks("json") if page == "dashboard.md")
+    told = msgspec.convert(json.loads(text), NewCorrections)
+    assert set(json.loads(text)) == set(NewCorrections.__struct_fields__)
+    assert len(told.corrections) == 3

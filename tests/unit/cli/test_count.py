@@ -88,6 +88,20 @@ def test_lines_come_in_the_order_of_the_files_whatever_the_threads(count: Count,
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "4.jsonl").read_bytes()
 
 
+def test_a_choice_within_a_tiff_is_told_for_what_is_none(count: Count, tmp_path: Path) -> None:
+    first = save(tmp_path / "in" / "1.png", 1)
+    code, _, err = count(first, "--channel", "7")
+    assert code == 0
+    assert f"--channel: for TIFFs only; {first} is none, and taken as without it" in err
+    for number in (2, 3):
+        save(tmp_path / "in" / f"{number}.png", number)
+    save(tmp_path / "in" / "4.tif", 4)
+    _, _, err = count(tmp_path / "in", "--channel", "0", "--plane", "0")
+    assert f"--channel and --plane: for TIFFs only; {first} and 2 more are none" in err
+    assert "TIFFs only" not in count(tmp_path / "in" / "4.tif", "--channel", "0")[2]
+    assert "TIFFs only" not in count(first)[2]
+
+
 def test_a_broken_file_is_told_and_the_others_counted(count: Count, tmp_path: Path) -> None:
     for number in (1, 3):
         save(tmp_path / "in" / f"{number}.png", number)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from streamcount.errors import ExitCode
 from tests.labelfilms import T, write_results
@@ -65,6 +66,18 @@ def test_all_is_written_at_once_and_told(run: Run, results: Path, tmp_path: Path
     assert "4 families" in err
 
 
+def test_of_a_picture_with_channels_one_is_chosen(run: Run, results: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the `lineage` extra")
+    image, paths = tmp_path / "film.ome.tif", tmp_path / "paths.png"
+    pixels = np.full((2, 2, 60, 130), 90, np.uint8)
+    tifffile.imwrite(image, pixels, ome=True, metadata={"axes": "TCYX"}, photometric="minisblack")
+    code, _, err = run("lineage", results, "--overlay", paths, "--image", image)
+    assert code == ExitCode.INPUT
+    assert "choose one with --channel, or channel = in a configuration (0, 1)" in err
+    assert run("lineage", results, "--overlay", paths, "--image", image, "--channel", "1")[0] == 0
+    assert paths.exists()
+
+
 def test_one_family(run: Run, results: Path, tmp_path: Path) -> None:
     code, out, _ = run("lineage", results, "--cell", "4", "--table", tmp_path / "t.csv", "--json")
     assert (code, json.loads(out)["cells"]) == (0, 5)
@@ -118,6 +131,7 @@ def test_what_count_writes_is_read(run: Run, tmp_path: Path) -> None:
         (["--run", "a"], ExitCode.USAGE, "give either a file or folder"),
         (["results.jsonl", "--masks", "m"], ExitCode.USAGE, "goes with --ctc"),
         (["results.jsonl", "--image", "i.png"], ExitCode.USAGE, "goes with --overlay"),
+        (["results.jsonl", "--channel", "1"], ExitCode.USAGE, "goes with --image"),
         ([".", "--ctc", "x"], ExitCode.INPUT, "neither res_track.txt nor man_track.txt"),
         ([".", "--run", "x"], ExitCode.USAGE, "a folder holds one run"),
     ],

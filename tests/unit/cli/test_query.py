@@ -90,6 +90,40 @@ def test_an_unknown_camera_is_told_with_those_that_are_known(streamcount, store,
 
 
 @pytest.mark.parametrize(
+    ("question", "options", "words"),
+    [
+        ("figures", ("--figure", "viabilty"), "'viabilty' is not known to the store; did you mean 'viability'?"),
+        ("figures", ("--figure", "nope"), "abnormal_cells"),
+        ("alerts", ("--figure", "nope"), "abnormal_cells"),
+        ("figures", ("--window", "hour"), "there are: minute"),
+        ("figures", ("--window", "minute", "--camera", "scope-2"), "of camera scope-2 is not known"),
+        ("figures", ("--zone", "well"), "there are: none"),
+        ("events", ("--kind", "CellDyed"), "did you mean 'CellDied'?"),
+        ("events", ("--kind", "xyz"), "AlertAcknowledged, AlertCleared"),
+        ("events", ("--run", "run-2"), "did you mean 'run-1'?"),
+        ("counts", ("--class", "xyz"), "there are: cell, dead"),
+        ("figures", ("--figure", "nope", "--csv"), "is not known"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_told_with_those_that_are_known(streamcount, store, question, options, words):
+    code, out, err = streamcount("query", question, "--store", store, *options)
+    assert (code, out) == (9, "")
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("figures", ("--figure", "viability")),
+        ("events", ("--kind", "LineCrossed")),
+        ("counts", ("--class", "cell", "--from", "2031-01-01")),
+    ],
+)
+def test_what_is_known_and_did_not_happen_is_an_empty_answer(streamcount, store, question, options):
+    assert streamcount("query", question, "--store", store, *options)[0] == 0
+
+
+@pytest.mark.parametrize(
     ("question", "option"),
     [
         ("alerts", ("--class", "cell")), ("alerts", ("--every", "5m")), ("alerts", ("--zone", "left")),
@@ -101,7 +135,12 @@ def test_an_option_that_does_not_go_with_the_question_is_refused(streamcount, st
     code, _, err = streamcount("query", question, "--store", store, *option)
     assert code == 2
     assert option[0] in err
-    assert "does not go with" in err
+    assert f"does not go with the question {question}, which takes" in " ".join(err.replace("│", " ").split())
+
+
+def test_what_a_question_without_options_takes_is_said(streamcount, store):
+    _, _, err = streamcount("query", "cameras", "--store", store, "--limit", "3")
+    assert "which takes only --sink, --store, --config and --csv" in " ".join(err.replace("│", " ").split())
 
 
 def test_what_cannot_be_asked_is_refused(streamcount, store, tmp_path):
@@ -122,6 +161,7 @@ def drawn(streamcount, store: Path, question: str, *options: object) -> str:
     picture = store.with_name(f"{question}.svg")
     code, out, err = streamcount("query", question, "--store", store, "--plot", picture, *options)
     assert (code, out) == (0, ""), err
+    assert f"{picture}: the picture of {question} is written" in err
     return words_of(picture)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from streamcount.config import parse_settings
 from streamcount.config.classes import check_classes
-from streamcount.errors import ConfigurationError
+from streamcount.detection import TfliteConfig
+from streamcount.errors import ConfigurationError, ModelError
 
 CAMERA = """
 [cameras.a.source]
@@ -20,6 +21,16 @@ kind = "watershed"
 """
 ZONE = '[cameras.{camera}.zones.well]\npoints_px = [[0, 0], [0, 9], [9, 9]]\nclasses = ["{name}"]\n'
 RULE = '[alerts.many]\nkind = "limit"\nfigure = "cells"\nabove = 1\nclass = "{name}"\n'
+
+
+@pytest.fixture
+def not_installed(monkeypatch):
+    """What runs the model is not installed on this machine."""
+
+    def refuse(self):
+        raise ImportError("no such extra")
+
+    monkeypatch.setattr(TfliteConfig, "build", refuse)
 
 
 def checked(text):
@@ -48,10 +59,24 @@ def test_a_rule_s_class_may_be_that_of_any_camera_s_model(name):
     assert checked(CAMERA + RULE.format(name=name) + ZONE.format(camera="a", name="red")) == ()
 
 
-def test_a_model_that_cannot_be_read_is_told_and_refuses_nothing():
-    (words,) = checked('[detector]\nkind = "tflite"\nmodel = "nowhere"\n' + RULE.format(name="anything"))
-    assert "were not checked" in words
-    assert "nowhere" in words
+NOWHERE = 'kind = "tflite"\nmodel = "nowhere"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[detector]\n" + NOWHERE, "detector"),
+        (CAMERA.replace('kind = "watershed"\n', NOWHERE), "cameras.b.detector"),
+    ],
+)
+def test_a_model_that_is_missing_is_refused_with_its_key(text, key):
+    with pytest.raises(ModelError, match=f"^{key}: There is no model 'nowhere'.*blood-smear"):
+        checked(text)
+
+
+def test_what_is_not_installed_here_is_told_and_refuses_nothing(not_installed):
+    (words,) = checked(RULE.format(name="anything"))
+    assert words == "the classes of detector were not checked: no such extra"
 
 
 WATCHED = '[alerts.watched]\nkind = "limit"\nabove = 1\nfigure = "{figure}"\n{more}'
@@ -133,8 +158,6 @@ def test_figures_that_can_be_told_are_let_through_without_a_word(text, figure):
     assert checked(text + WATCHED.format(figure=figure, more="")) == ()
 
 
-def test_a_camera_whose_model_cannot_be_read_may_tell_anything():
-    (words,) = checked(
-        '[detector]\nkind = "tflite"\nmodel = "nowhere"\n' + WATCHED.format(figure="viability", more="")
-    )
+def test_a_camera_whose_detector_cannot_be_built_here_may_tell_anything(not_installed):
+    (words,) = checked(WATCHED.format(figure="viability", more=""))
     assert "were not checked" in words

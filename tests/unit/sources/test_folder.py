@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -72,6 +74,28 @@ def test_a_file_cut_off_is_an_error_that_names_it(tmp_path: Path, suffix: str, s
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(SourceError, match=f"cut\\{suffix}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_an_empty_file_is_told_as_empty(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"zero{suffix}"
+    path.touch()
+    with pytest.raises(SourceError, match=f"zero\\{suffix}: the file is empty; copy it again"):
+        read_image(path)
+
+
+def test_an_image_of_too_many_pixels_is_told_in_words(tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"0" * 1000)
+    path = tmp_path / "huge.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(SourceError, match=r"huge\.png: too many pixels to be read; cut it into tiles$"):
         read_image(path)
 
 

@@ -36,6 +36,12 @@ def test_frames_are_rgb_with_the_files_times(tmp_path: Path) -> None:
     assert frames[0].metadata.run_id == "a-film"
 
 
+def test_an_empty_file_is_told_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "zero.avi").touch()
+    with pytest.raises(SourceError, match=r"zero\.avi: the file is empty; copy it again"):
+        VideoConfig(location=str(tmp_path / "zero.avi")).build()
+
+
 def test_a_percent_sign_is_no_pattern(tmp_path: Path) -> None:
     assert len(list(read_video(write_video(tmp_path / "100%03d.avi", 3)))) == 3
 
