@@ -33,6 +33,9 @@ from streamcount.types import (
 from streamcount.types.halves import halved
 from streamcount.windows import Seen, WindowsSetup, end_run, lose, observe
 
+# What a detector says of a frame in which it found none. The judge of pictures says so of a field that is empty.
+NO_CELL = "empty"
+
 
 class Pipeline:
     """Detects, follows and tells. Holds settings only; all memory is in the state that is handed in and out.
@@ -138,7 +141,7 @@ class Pipeline:
         )
         events.append(_counts(state, detections, tracks, flags))
         where = surroundings(self.places, detections, inside, events)
-        seen = Seen(detections, tracks, tuple(events), flagged=bool(flags), surroundings=where)
+        seen = Seen(detections, tracks, tuple(events), flagged=_is_faulty(quality, flags), surroundings=where)
         state, closed = self._windowed(state, seen)
         events.extend(closed)
         return state, StepResult(detections=detections, tracks=tracks, events=_with_unique_ids(events))
@@ -245,6 +248,11 @@ class Pipeline:
             previous_run_id=state.run_id,
         )
         return begun, [*left, told]
+
+
+def _is_faulty(quality: QualityState, flags: tuple[str, ...]) -> bool:
+    """Whether anything is wrong with a frame: that its detector found no cell is a count like any other."""
+    return any(flag != NO_CELL or flag in quality.flags for flag in flags)
 
 
 def _of_camera(state: PipelineState, camera_id: str) -> PipelineState:

@@ -13,7 +13,15 @@ from streamcount.errors import StreamcountError
 from streamcount.pipeline import Pipeline
 from streamcount.pipeline.state import REMEMBERED_RUNS
 from streamcount.tracking import KalmanTracker
-from streamcount.types import CellEvent, CountsUpdated, FramesMissing, QualityChanged, RunStarted
+from streamcount.types import (
+    CellEvent,
+    CountsUpdated,
+    FramesMissing,
+    QualityChanged,
+    RunStarted,
+    WindowClosed,
+)
+from streamcount.windows import WindowConfig, WindowsSetup
 from tests.films import SECOND_NS, discs, missing, seen, wandering
 
 CELLS = [(100, 100), (200, 200)]
@@ -179,6 +187,22 @@ def test_a_picture_that_goes_bad_is_counted_flagged_and_told_once(pipeline):
     flagged = [e.sequence for e in events if isinstance(e, CountsUpdated) and "saturated" in e.quality]
     # The detector says of each white frame that it is; the judge waits until it lasts.
     assert flagged == list(range(12, 18))
+
+
+def test_frames_without_a_cell_are_told_so_and_make_no_window_incomplete():
+    setup = WindowsSetup({"ten": WindowConfig(length_s=10)})
+    pipeline = Pipeline(WatershedConfig().build(), KalmanTracker(), windows=setup)
+    # One cell that is there in every other second.
+    _, results = feed(pipeline, [pipeline.detect(discs(i, [(50, 50)] * (i % 2))) for i in range(40)])
+    counted = [e for result in results for e in result.events if isinstance(e, CountsUpdated)]
+    assert [e.total for e in counted] == [0, 1] * 20
+    assert ["empty" in e.quality for e in counted] == [True, False] * 20
+    closed = [e for result in results for e in result.events if isinstance(e, WindowClosed) and e.final]
+    whole = closed[1:]
+    assert len(whole) >= 2
+    for window in whole:
+        assert (window.complete, window.frames_flagged) == (True, 0)
+        assert next(f.value for f in window.figures if (f.name, f.class_name) == ("cells", "")) == 0.5
 
 
 def test_finished_runs_are_bounded(pipeline):
