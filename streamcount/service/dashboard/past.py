@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from queue import Empty, LifoQueue
+from queue import Empty, Full, LifoQueue
 from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
@@ -173,13 +173,19 @@ class Past:
                 name = self._settings.topics.name(topic)
                 numbers = topic_partitions(consumer, name)
                 yield consumer, TopicPartition(name, likely_partition(camera_id.encode(), numbers))
-                kept = not self._idle.full()
-                if kept:
-                    consumer.unsubscribe()
-                    self._idle.put_nowait(consumer)
+                kept = self._keep(consumer)
             finally:
                 if not kept:
                     consumer.close(autocommit=False, timeout_ms=1000)
+
+    def _keep(self, consumer: KafkaConsumer) -> bool:
+        """Keeps a connection for the next look. False where enough are kept: then it is the caller's to close."""
+        consumer.unsubscribe()
+        try:
+            self._idle.put_nowait(consumer)
+        except Full:
+            return False
+        return True
 
     def _connection(self) -> KafkaConsumer:
         try:
