@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,3 +52,20 @@ def test_looks_that_end_together_leave_no_connection_open(monkeypatch: pytest.Mo
     assert len(closed) == LOOKS - KEPT_CONNECTIONS
     looks.close()
     assert len(set(closed)) == LOOKS
+
+
+class Counted(Past):
+    """A past in which one count lies, at a time; it is found by looking from any time before on."""
+
+    AT_MS = 1_000_000
+
+    def _find(self, topic: str, camera_id: str, time_ms: int, wanted: Callable[[Any], bool]) -> Any:
+        return SimpleNamespace(timestamp=self.AT_MS) if time_ms <= self.AT_MS else None
+
+
+def test_a_wrong_guess_of_a_frames_time_is_not_remembered() -> None:
+    looks, frame = Counted(Settings(), lambda: True), ("scope-1", "run-1", 7)
+    late_ms = Counted.AT_MS + 60_000
+    assert looks._recorded_ms(frame, late_ms) == late_ms
+    assert looks._recorded_ms(frame, Counted.AT_MS + 500) == Counted.AT_MS
+    assert looks._recorded_ms(frame, late_ms) == Counted.AT_MS, "what was found is remembered"
