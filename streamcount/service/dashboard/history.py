@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from streamcount.errors import SinkError
-from streamcount.service.dashboard.camera import CameraLive, CountPoint
+from streamcount.service.dashboard.camera import CameraLive, CountPoint, Memory
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.sinks.store import PostgresConfig, SqliteConfig, questions
 from streamcount.sinks.store.questions import Answer, Store, Wanted, open_store
 from streamcount.types import AnyEvent, CellEvent, WindowClosed
 from streamcount.wire import decode_event
 
-# Where the memory begins in the midst of what is asked for by no more than this, the store is not asked for the rest.
-NEAR_NS = 5 * 10**9
 MOST_ROWS = 20_000
 
 Database = SqliteConfig | PostgresConfig
@@ -84,7 +82,7 @@ class History:
     def counts(self, camera_id: str, span: Span, every_ns: int) -> Told:
         """Cells per frame in steps of time, as `questions.counts`. The server's memory has one frame a second."""
         held = self._look(camera_id, lambda one: list(one.counts)) or []
-        if self._holds(held[0].at_ns if held else None, span):
+        if self._holds(camera_id, "counts", span):
             return Told("server", Answer(COUNTS, _steps(camera_id, held, span, every_ns)))
         wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
         return Told("store", self._stored(lambda one: questions.counts(one, wanted, every_ns)))
@@ -92,8 +90,7 @@ class History:
     def figures(self, camera_id: str, span: Span, name: str | None = None, window: str | None = None) -> Told:
         """Figures of windows that begin within the span, as `questions.figures`."""
         held = self._look(camera_id, lambda one: [*one.windows, *one.current_windows.values()]) or []
-        first = min((one.window_start_ns for one in held), default=None)
-        if self._holds(first, span):
+        if self._holds(camera_id, "windows", span):
             rows = _figure_rows(camera_id, held, span, name, window)
             return Told("server", Answer(FIGURES, rows))
         equal: dict[str, Any] = {"name": name, "window_name": window}
@@ -105,7 +102,7 @@ class History:
     def events(self, camera_id: str, span: Span) -> Told:
         """Events, each as it was told last, as `questions.events`."""
         held = self._look(camera_id, lambda one: list(one.events)) or []
-        if self._holds(held[0].happened_at_ns if held else None, span):
+        if self._holds(camera_id, "events", span):
             return Told(
                 "server", Answer(EVENTS, tuple(_event_row(camera_id, one) for one in _last(held, span)))
             )
@@ -138,8 +135,14 @@ class History:
         # Groups have figures and alerts over time, as cameras do.
         return self._model.look_any(camera_id, what)
 
-    def _holds(self, first_ns: int | None, span: Span) -> bool:
-        return self._database is None or (first_ns is not None and first_ns <= span.from_ns + NEAR_NS)
+    def _holds(self, camera_id: str, memory: Memory, span: Span) -> bool:
+        """To be asked after the memory was looked at: what is dropped meanwhile is then no longer held."""
+        # What is remembered first tells nothing: a window of a day begins long before those of minutes beside it,
+        # and an alert is remembered for longer than what happened to cells.
+        if self._database is None:
+            return True
+        since_ns = self._model.remembers_since_ns(camera_id, memory)
+        return since_ns is not None and since_ns <= span.from_ns
 
     def _stored(self, ask: Callable[[Store], T]) -> T:
         with opened(self._database) as store:
