@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from streamcount.errors import SinkError
@@ -15,6 +15,7 @@ from streamcount.sinks.store.questions import Answer, Store, Wanted, open_store
 from streamcount.types import AnyEvent, CellEvent, WindowClosed
 from streamcount.wire import decode_event
 
+# Most rows that a store is asked for.
 MOST_ROWS = 20_000
 
 Database = SqliteConfig | PostgresConfig
@@ -58,6 +59,8 @@ class Counted:
 class History:
     """Answers in the columns of `streamcount query`. All methods raise SinkError where the store cannot be asked.
 
+    The store tells MOST_ROWS at most, the first by time; an answer that was cut there says so.
+
     database: None where there is no store; then the past is what the server has heard.
     """
 
@@ -85,7 +88,8 @@ class History:
         if self._holds(camera_id, "counts", span):
             return Told("server", Answer(COUNTS, _steps(camera_id, held, span, every_ns)))
         wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
-        return Told("store", self._stored(lambda one: questions.counts(one, wanted, every_ns)))
+        found = self._stored(lambda one: questions.counts(one, wanted, every_ns))
+        return Told("store", _whole_times(found, "start_ns"))
 
     def figures(self, camera_id: str, span: Span, name: str | None = None, window: str | None = None) -> Told:
         """Figures of windows that begin within the span, as `questions.figures`."""
@@ -97,7 +101,8 @@ class History:
         wanted = Wanted(
             camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS, equal=equal
         )
-        return Told("store", self._stored(lambda one: questions.figures(one, wanted)))
+        found = self._stored(lambda one: questions.figures(one, wanted))
+        return Told("store", _whole_times(found, "window_start_ns"))
 
     def events(self, camera_id: str, span: Span) -> Told:
         """Events, each as it was told last, as `questions.events`."""
@@ -107,7 +112,8 @@ class History:
                 "server", Answer(EVENTS, tuple(_event_row(camera_id, one) for one in _last(held, span)))
             )
         wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
-        return Told("store", self._stored(lambda one: questions.events(one, wanted)))
+        found = self._stored(lambda one: questions.events(one, wanted))
+        return Told("store", _whole_times(found, "happened_at_ns"))
 
     def counted_at(self, camera_id: str, time_ns: int) -> Counted | None:
         """The last frame that is known to have been counted at or before a time."""
@@ -160,6 +166,16 @@ def opened(database: Database | None) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _whole_times(answer: Answer, time: str) -> Answer:
+    """An answer that was cut ends with a time of which all rows are there: so all classes end alike."""
+    if not answer.truncated:
+        return answer
+    at = answer.columns.index(time)
+    last = max(row[at] for row in answer.rows)
+    # Where all is of one time, a part is more than nothing.
+    return replace(answer, rows=tuple(row for row in answer.rows if row[at] < last) or answer.rows)
 
 
 def _at(camera: CameraLive, time_ns: int) -> Counted | None:

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from streamcount.config import Settings
 from streamcount.config.settings import TopicName
 from streamcount.errors import SinkError
+from streamcount.service.dashboard import history as history_module
 from streamcount.service.dashboard.api import Dashboard, make_api
 from streamcount.service.dashboard.camera import KEPT_EVENTS
 from streamcount.service.dashboard.feed import Feed
@@ -149,6 +150,23 @@ def test_what_was_dropped_for_newer_is_asked_of_the_store(database: Database) ->
     assert history.events("scope-1", Span(START_NS + 1, ALL.to_ns)).source == "server"
 
 
+def test_an_answer_that_is_cut_ends_alike_for_all_classes_and_says_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = History(LiveModel(), database)
+    whole = stored.counts("scope-1", ALL, SECOND_NS).answer
+    assert not whole.truncated
+    monkeypatch.setattr(history_module, "MOST_ROWS", 20)
+    cut = stored.counts("scope-1", ALL, SECOND_NS).answer
+    assert cut.truncated
+    last_ns = START_NS + 5 * SECOND_NS
+    assert cut.rows == tuple(row for row in whole.rows if row[2] <= last_ns), "six seconds of three classes"
+    monkeypatch.setattr(history_module, "MOST_ROWS", 2)
+    assert len(stored.counts("scope-1", ALL, SECOND_NS).answer.rows) == 2, "not even one second is whole"
+    events = stored.events("scope-1", ALL).answer
+    assert (len(events.rows), events.truncated) == (2, True)
+
+
 def test_a_store_that_is_gone_is_told_and_nothing_else_fails(tmp_path: Path) -> None:
     history = History(LiveModel(), SqliteConfig(path=tmp_path / "nowhere.sqlite"))
     with pytest.raises(SinkError, match="streamcount sink"):
@@ -185,6 +203,24 @@ def test_tables_come_in_three_forms_that_say_the_same(client: TestClient) -> Non
         lines = answer.text.splitlines()
         assert lines[0] == ",".join(told["columns"])
         assert len(lines) == len(told["rows"]) + 1
+
+
+def test_a_table_that_is_cut_says_so_in_each_form(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/api/v1/cameras/scope-1/history/counts"
+    whole = client.get(path)
+    assert whole.json()["truncated"] is False
+    assert "x-streamcount-truncated" not in whole.headers
+    monkeypatch.setattr(history_module, "MOST_ROWS", 20)
+    cut = client.get(path)
+    assert (cut.json()["truncated"], cut.headers["x-streamcount-truncated"]) == (True, "1")
+    file = client.get(path, params={"format": "csv"})
+    assert file.headers["x-streamcount-truncated"] == "1"
+    assert file.headers["content-disposition"] == 'attachment; filename="scope-1-counts-truncated.csv"'
+    described = client.get("/api/v1/openapi.json").json()["paths"]
+    answer = described["/api/v1/cameras/{camera_id}/history/counts"]["get"]["responses"]["200"]
+    assert "X-Streamcount-Truncated" in answer["headers"]
 
 
 @pytest.mark.parametrize("figure", ["Ā", 'a"b', "a\r\nSet-Cookie: x=1", "../a"])
