@@ -12,10 +12,11 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from streamcount.config import Settings, parse_settings
 from streamcount.service.broker import Broker
-from streamcount.service.dashboard.feed import Feed
+from streamcount.service.dashboard.feed import LOOK_BACK_S, Feed
 from streamcount.service.dashboard.history import History
 from streamcount.service.dashboard.last_words import LastWords
 from streamcount.service.dashboard.model import LiveModel
+from streamcount.service.dashboard.past import SLACK_MS
 from streamcount.service.dashboard.views import CameraSummary, rfc3339, summary
 from streamcount.service.topics import make_topics, topic_specs
 from streamcount.sinks.store import SqliteConfig
@@ -76,6 +77,10 @@ def test_it_looks_back_on_words_and_shows_only_the_newest_picture(broker: Broker
     with Feed(settings, model) as feed:
         assert feed.wait_until_following(WAIT_S)
         wait_until(lambda: counts_of(model) == 5)
+        wait_until(lambda: model.remembers_since_ns("scope-1", "events"))
+        since_ns = model.remembers_since_ns("scope-1", "counts")
+        assert since_ns is not None
+        assert LOOK_BACK_S - WAIT_S - SLACK_MS / 1000 < time.time() - since_ns / 1e9 < LOOK_BACK_S
         wait_until(lambda: model.look("scope-1", lambda camera: len(camera.pictures)))
         assert model.look("scope-1", lambda camera: [one.sequence for one in camera.pictures]) == [4]
         send_frame(producer, settings, 5)

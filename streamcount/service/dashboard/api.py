@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal
@@ -66,6 +67,8 @@ class Dashboard:
         self.writing = writing or Writing()
         self.corrections = Corrections(self.writing.corrections, settings.limits.frame_pixels)
         self.settings = settings
+        # Messages are numbered anew in each process; with this before it, a number says whose it is.
+        self.process = str(time.time_ns() // 10**6)
         self.feed = feed
         self.model = model
         self.pictures = ScaledPictures(settings.limits.frame_pixels)
@@ -280,16 +283,29 @@ def _add_stream(router: APIRouter, dashboard: Dashboard) -> None:
     @router.get(
         "/stream",
         summary="Events and alerts as they come (server-sent events); Last-Event-ID goes on where it was",
+        description="An id is PROCESS-NUMBER. With one of a server that has ended, or that is none, all that is kept "
+        "(2000 messages) is told from the beginning; what was heard before is known by its event's id. Without any, "
+        "only what is new is told.",
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {}}}},
     )
     async def stream(request: Request) -> StreamingResponse:
-        known = request.headers.get("last-event-id", "")
-        last = int(known) if known.isascii() and known.isdigit() and len(known) < 19 else None
-        start = dashboard.model.last_message if last is None else last
+        last = _last_heard(dashboard, request.headers.get("last-event-id", ""))
         return StreamingResponse(
-            _messages(dashboard, request, start), media_type="text/event-stream", headers=NO_STORE
+            _messages(dashboard, request, last), media_type="text/event-stream", headers=NO_STORE
         )
+
+
+def _last_heard(dashboard: Dashboard, known: str) -> int:
+    """The number of the message that a client has heard last, by its Last-Event-ID."""
+    newest = dashboard.model.last_message
+    if not known:
+        return newest
+    process, _, number = known.partition("-")
+    if process != dashboard.process or not (number.isascii() and number.isdigit() and len(number) < 19):
+        return 0
+    # A number that was not given yet is nobody's: who waited for it would miss all before.
+    return int(number) if int(number) <= newest else 0
 
 
 async def _messages(dashboard: Dashboard, request: Request, last: int) -> AsyncIterator[str]:
@@ -299,7 +315,7 @@ async def _messages(dashboard: Dashboard, request: Request, last: int) -> AsyncI
         found = dashboard.model.messages_after(last)
         for last, event in found:
             body = msgspec.json.encode(event_row(event)).decode()
-            yield f"id: {last}\nevent: {event.kind}\ndata: {body}\n\n"
+            yield f"id: {dashboard.process}-{last}\nevent: {event.kind}\ndata: {body}\n\n"
         quiet_s = 0.0 if found else quiet_s + STREAM_EVERY_S
         if quiet_s >= BEAT_EVERY_S:
             # A proxy ends what is silent for too long.

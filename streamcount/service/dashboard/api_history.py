@@ -23,7 +23,7 @@ from streamcount.service.dashboard.api import (
     health_of,
 )
 from streamcount.service.dashboard.health import latency_table
-from streamcount.service.dashboard.history import Span, Told
+from streamcount.service.dashboard.history import MOST_ROWS, Span, Told
 from streamcount.service.dashboard.lives import Family, snapshots_of
 from streamcount.service.dashboard.moments import Moment
 from streamcount.service.dashboard.past import MS
@@ -49,11 +49,15 @@ TrackId = Annotated[int, Path(ge=1, le=LONGEST, description="the cell's track id
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows under named columns. source: "store", "server" (what it has heard, in its memory) or "kafka"."""
+    """Rows under named columns. source: "store", "server" (what it has heard, in its memory) or "kafka".
+
+    truncated: there are more rows, of later times; ask for those from the last time told on, or in longer steps.
+    """
 
     source: str
     columns: list[str]
     rows: list[list[Any]]
+    truncated: bool
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -87,8 +91,18 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
 UNAVAILABLE: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "the store or Kafka cannot be asked now"}
 }
+TRUNCATED = "X-Streamcount-Truncated"
 FORMS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {}, PARQUET: {"schema": {"type": "string", "format": "binary"}}}},
+    200: {
+        "description": "the table; a file's name ends in -truncated where it is",
+        "content": {"text/csv": {}, PARQUET: {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            TRUNCATED: {
+                "description": f"1 where there are more rows, of later times; {MOST_ROWS} are told at most",
+                "schema": {"type": "string", "enum": ["1"]},
+            }
+        },
+    },
     501: {"model": Problem, "description": "Parquet needs pyarrow"},
     **NOT_FOUND,
     **UNAVAILABLE,
@@ -266,16 +280,18 @@ def _add_cells(router: APIRouter, dashboard: Dashboard) -> None:
 def table(told: Told, form: str, name: str) -> Response:
     """The answer in the form that was asked for; files carry the name and a suffix."""
     answer = told.answer
+    headers = {TRUNCATED: "1"} if answer.truncated else {}
     if form == "json":
-        return JsonBytes(Table(told.source, list(answer.columns), [list(row) for row in answer.rows]))
+        rows = [list(row) for row in answer.rows]
+        return JsonBytes(Table(told.source, list(answer.columns), rows, answer.truncated), headers=headers)
     columns: Columns = {column: [row[i] for row in answer.rows] for i, column in enumerate(answer.columns)}
     try:
         data = csv_bytes(columns) if form == "csv" else parquet_bytes(columns, KINDS)
     except ConfigurationError as error:
         raise HTTPException(501, str(error)) from error
     # What is asked for is part of the name, and a header takes less than a question does.
-    plain = _NOT_PLAIN.sub("-", name)
-    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{plain}.{form}"'}
+    plain = _NOT_PLAIN.sub("-", f"{name}-truncated" if answer.truncated else name)
+    headers |= {**NO_STORE, "Content-Disposition": f'attachment; filename="{plain}.{form}"'}
     return Response(data, media_type="text/csv" if form == "csv" else PARQUET, headers=headers)
 
 

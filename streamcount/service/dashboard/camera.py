@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from streamcount.service.dashboard.accounting import Forgotten, RunFrames
 from streamcount.service.watch_view import CameraView
@@ -39,6 +40,8 @@ STALE_INTERVALS = 5
 CELLS_WAIT_S = 10.0
 
 T = TypeVar("T")
+# What is remembered over time; of each, the oldest is dropped for the newest.
+Memory = Literal["counts", "events", "windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ class CameraLive:
 
     Times `_s` are of the feed's monotonic clock. expected_s: since when it is listened for, because it is configured;
     None for any other. last_word: looked up where nothing was heard. alert_places: of alerts' records, by the
-    alert's id. tracks, detections: undecoded records by (run, sequence): most of
-    them nobody ever looks at.
+    alert's id. tracks, detections: undecoded records by (run, sequence): most of them nobody ever looks at.
+    dropped_ns: the latest time of what was dropped from a memory: behind it, nothing is wanting.
     """
 
     camera_id: str
@@ -139,6 +142,7 @@ class CameraLive:
     counted_s: float = 0.0
     arrivals_s: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     forgotten: Forgotten = field(default_factory=Forgotten)
+    dropped_ns: dict[Memory, int] = field(default_factory=dict)
     # The run that was counted last, and runs in the order in which they were sent.
     _counted_run: str = ""
     _sent: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
@@ -183,7 +187,7 @@ class CameraLive:
                 self.current_windows[event.window] = event
                 return True
             case WindowClosed():
-                self.windows.append(event)
+                self._keep("windows", self.windows, event, lambda one: one.window_start_ns)
                 return True
             case AlertRaised():
                 self.active_alerts[event.rule] = event
@@ -202,8 +206,13 @@ class CameraLive:
                 frames = self.run(event.run_id)
                 kind = frames.dead_lettered if event.reason == "dead-lettered" else frames.missing
                 kind.add(event.sequence, event.last_sequence)
-        self.events.append(event)
+        self._keep("events", self.events, event, lambda one: one.happened_at_ns)
         return True
+
+    def _keep(self, memory: Memory, kept: deque[T], new: T, at_ns: Callable[[T], int]) -> None:
+        if len(kept) == kept.maxlen:
+            self.dropped_ns[memory] = max(self.dropped_ns.get(memory, 0), at_ns(kept[0]))
+        kept.append(new)
 
     def acknowledged_of(self, raised: AlertRaised) -> list[AlertAcknowledged]:
         """Who has said that they have seen an alert, the first to say so first."""
@@ -221,7 +230,7 @@ class CameraLive:
         point = CountPoint(event.happened_at_ns, event.sequence, event.total, event.counts, event.run_id)
         if self.counts and self.counts[-1].at_ns // 10**9 == point.at_ns // 10**9:
             self.counts.pop()
-        self.counts.append(point)
+        self._keep("counts", self.counts, point, lambda one: one.at_ns)
         return True
 
     def _end_runs_before(self, run_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamcount.config import Settings
 from streamcount.config.settings import TopicName
 from streamcount.service.dashboard.model import LiveModel, Taken
+from streamcount.service.dashboard.reach import Reach
 from streamcount.service.lag import CONNECT_S, fault
 from streamcount.service.watch import CREATE_TIME
 from streamcount.service.workers import WorkersProbe
@@ -47,6 +48,7 @@ class Feed:
         self.trouble_since_ns = 0
         self._positions: dict[Any, int] = {}
         self._live_from: dict[Any, int] = {}
+        self._reach = Reach(model)
         self.lag = WorkersProbe(settings, "streamcount-dashboard")
         model.expect(settings.cameras, time.monotonic())
         self._thread = threading.Thread(target=self._follow, name="dashboard feed", daemon=True)
@@ -111,6 +113,9 @@ class Feed:
                 for record in records:
                     self._take(homes[partition.topic], record, record.offset >= self._live_from[partition])
                 self._positions[partition] = records[-1].offset + 1
+                place = homes[partition.topic], partition.partition
+                self._reach.read(*place, records[0].offset, records[-1].offset, int(time.time() * 1000))
+            self._reach.tell()
             # kafka-python retries in silence; the probe asks the broker every second, and hears when it is gone.
             self._tell("" if polled else self.lag.trouble)
 
@@ -128,24 +133,36 @@ class Feed:
         consumer.assign(partitions)
         starts, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         self._live_from = ends
+        now_ms = int(time.time() * 1000)
         back = [one for one in partitions if homes[one.topic] in LOOKED_BACK]
-        found = consumer.offsets_for_times({one: self._since_ms(homes[one.topic]) for one in back})
+        since_ms = {one: now_ms - self._back_ms(homes[one.topic]) for one in back}
+        found = consumer.offsets_for_times(since_ms)
         for one in partitions:
-            begin = ends[one] - 1 if one not in found else self._begin(found[one], ends[one])
-            seen = self._positions.get(one, -1)
+            if one not in found:
+                consumer.seek(one, max(starts[one], ends[one] - 1))
+                continue
+            begin = self._positions.get(one, -1)
             # After a pause, words go on where they were; pictures jump to the newest.
-            if starts[one] <= seen <= ends[one] and one in found:
-                begin = seen
-            consumer.seek(one, max(starts[one], begin))
+            if not starts[one] <= begin <= ends[one]:
+                begin, whole = self._begin(found[one], starts[one], ends[one])
+                since = since_ms[one] if whole else now_ms
+                self._reach.begin(homes[one.topic], one.partition, since, begin, ends[one])
+            consumer.seek(one, begin)
+        self._reach.tell()
         return True
 
-    def _since_ms(self, topic: TopicName) -> int:
+    def _back_ms(self, topic: TopicName) -> int:
         back_s = max(self._look_back_s, ALERTS_LOOK_BACK_S) if topic == "alerts" else self._look_back_s
-        return int((time.time() - back_s) * 1000)
+        return int(back_s * 1000)
 
     @staticmethod
-    def _begin(found: Any, end: int) -> int:
-        return end if found is None else max(int(found.offset), end - MOST_LOOKED_BACK)
+    def _begin(found: Any, start: int, end: int) -> tuple[int, bool]:
+        """The offset to look back to, and whether all that is looked back on lies behind it."""
+        if found is None:
+            return end, True
+        begin = max(int(found.offset), start, end - MOST_LOOKED_BACK)
+        # Where a partition begins in the midst of the time, what lay before has been deleted.
+        return begin, begin == found.offset and (begin > start or start == 0)
 
     def _take(self, topic: TopicName, record: Any, live: bool) -> None:
         taken = Taken(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from streamcount.errors import SinkError
-from streamcount.service.dashboard.camera import CameraLive, CountPoint
+from streamcount.service.dashboard.camera import CameraLive, CountPoint, Memory
 from streamcount.service.dashboard.model import LiveModel
 from streamcount.sinks.store import PostgresConfig, SqliteConfig, questions
 from streamcount.sinks.store.questions import Answer, Store, Wanted, open_store
 from streamcount.types import AnyEvent, CellEvent, WindowClosed
 from streamcount.wire import decode_event
 
-# Where the memory begins in the midst of what is asked for by no more than this, the store is not asked for the rest.
-NEAR_NS = 5 * 10**9
+# Most rows that a store is asked for.
 MOST_ROWS = 20_000
 
 Database = SqliteConfig | PostgresConfig
@@ -60,6 +59,8 @@ class Counted:
 class History:
     """Answers in the columns of `streamcount query`. All methods raise SinkError where the store cannot be asked.
 
+    The store tells MOST_ROWS at most, the first by time; an answer that was cut there says so.
+
     database: None where there is no store; then the past is what the server has heard.
     """
 
@@ -84,33 +85,35 @@ class History:
     def counts(self, camera_id: str, span: Span, every_ns: int) -> Told:
         """Cells per frame in steps of time, as `questions.counts`. The server's memory has one frame a second."""
         held = self._look(camera_id, lambda one: list(one.counts)) or []
-        if self._holds(held[0].at_ns if held else None, span):
+        if self._holds(camera_id, "counts", span):
             return Told("server", Answer(COUNTS, _steps(camera_id, held, span, every_ns)))
         wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
-        return Told("store", self._stored(lambda one: questions.counts(one, wanted, every_ns)))
+        found = self._stored(lambda one: questions.counts(one, wanted, every_ns))
+        return Told("store", _whole_times(found, "start_ns"))
 
     def figures(self, camera_id: str, span: Span, name: str | None = None, window: str | None = None) -> Told:
         """Figures of windows that begin within the span, as `questions.figures`."""
         held = self._look(camera_id, lambda one: [*one.windows, *one.current_windows.values()]) or []
-        first = min((one.window_start_ns for one in held), default=None)
-        if self._holds(first, span):
+        if self._holds(camera_id, "windows", span):
             rows = _figure_rows(camera_id, held, span, name, window)
             return Told("server", Answer(FIGURES, rows))
         equal: dict[str, Any] = {"name": name, "window_name": window}
         wanted = Wanted(
             camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS, equal=equal
         )
-        return Told("store", self._stored(lambda one: questions.figures(one, wanted)))
+        found = self._stored(lambda one: questions.figures(one, wanted))
+        return Told("store", _whole_times(found, "window_start_ns"))
 
     def events(self, camera_id: str, span: Span) -> Told:
         """Events, each as it was told last, as `questions.events`."""
         held = self._look(camera_id, lambda one: list(one.events)) or []
-        if self._holds(held[0].happened_at_ns if held else None, span):
+        if self._holds(camera_id, "events", span):
             return Told(
                 "server", Answer(EVENTS, tuple(_event_row(camera_id, one) for one in _last(held, span)))
             )
         wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
-        return Told("store", self._stored(lambda one: questions.events(one, wanted)))
+        found = self._stored(lambda one: questions.events(one, wanted))
+        return Told("store", _whole_times(found, "happened_at_ns"))
 
     def counted_at(self, camera_id: str, time_ns: int) -> Counted | None:
         """The last frame that is known to have been counted at or before a time."""
@@ -138,8 +141,14 @@ class History:
         # Groups have figures and alerts over time, as cameras do.
         return self._model.look_any(camera_id, what)
 
-    def _holds(self, first_ns: int | None, span: Span) -> bool:
-        return self._database is None or (first_ns is not None and first_ns <= span.from_ns + NEAR_NS)
+    def _holds(self, camera_id: str, memory: Memory, span: Span) -> bool:
+        """To be asked after the memory was looked at: what is dropped meanwhile is then no longer held."""
+        # What is remembered first tells nothing: a window of a day begins long before those of minutes beside it,
+        # and an alert is remembered for longer than what happened to cells.
+        if self._database is None:
+            return True
+        since_ns = self._model.remembers_since_ns(camera_id, memory)
+        return since_ns is not None and since_ns <= span.from_ns
 
     def _stored(self, ask: Callable[[Store], T]) -> T:
         with opened(self._database) as store:
@@ -157,6 +166,16 @@ def opened(database: Database | None) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _whole_times(answer: Answer, time: str) -> Answer:
+    """An answer that was cut ends with a time of which all rows are there: so all classes end alike."""
+    if not answer.truncated:
+        return answer
+    at = answer.columns.index(time)
+    last = max(row[at] for row in answer.rows)
+    # Where all is of one time, a part is more than nothing.
+    return replace(answer, rows=tuple(row for row in answer.rows if row[at] < last) or answer.rows)
 
 
 def _at(camera: CameraLive, time_ns: int) -> Counted | None:

@@ -17,6 +17,7 @@ from streamcount.service.dashboard.camera import (
     CameraLive,
     DeadLetterNote,
     LastWord,
+    Memory,
     Picture,
     Place,
     newest,
@@ -40,6 +41,12 @@ MOST_CAMERAS = 512
 # Dead letters whose key names no camera are shown under this.
 NAMELESS = "?"
 KEPT_MESSAGES = 2000
+# Which topics fill what a camera remembers over time.
+FILLED_BY: dict[Memory, tuple[TopicName, ...]] = {
+    "counts": ("counts",),
+    "events": ("events", "alerts"),
+    "windows": ("windows",),
+}
 
 T = TypeVar("T")
 
@@ -76,6 +83,7 @@ class LiveModel:
         self._groups: dict[str, CameraLive] = {}
         self._messages: deque[tuple[int, AnyEvent]] = deque(maxlen=KEPT_MESSAGES)
         self._number = 0
+        self._read_since_ns: dict[TopicName, int] = {}
         self.unreadable = 0
         # Another one after each record: who waits for news need not look for it.
         self.version = 0
@@ -119,6 +127,24 @@ class LiveModel:
         """Events and alerts after the message of that number, oldest first, as far as they are kept."""
         with self._lock:
             return [one for one in self._messages if one[0] > number]
+
+    def is_read_since(self, topic: TopicName, since_ns: int | None) -> None:
+        """Of what happened since a time, all that a topic tells was taken in; None where something may be wanting."""
+        with self._lock:
+            if since_ns is None:
+                self._read_since_ns.pop(topic, None)
+            else:
+                self._read_since_ns[topic] = since_ns
+
+    def remembers_since_ns(self, name: str, memory: Memory) -> int | None:
+        """Since when nothing is wanting of what a camera or group remembers; None where that is not known."""
+        with self._lock:
+            read = [self._read_since_ns.get(topic) for topic in FILLED_BY[memory]]
+            dropped_ns = self.look_any(name, lambda one: one.dropped_ns.get(memory, -1))
+            known = [one for one in read if one is not None]
+            if dropped_ns is None or len(known) < len(read):
+                return None
+            return max(*known, dropped_ns + 1)
 
     def expect(self, camera_ids: Iterable[str], now_s: float) -> None:
         """Cameras that are configured: they are shown though nothing was heard of them. now_s: as of `take`."""

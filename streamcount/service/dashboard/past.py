@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from queue import Empty, LifoQueue
+from queue import Empty, Full, LifoQueue
 from typing import TYPE_CHECKING, Any
 
 from streamcount.config import Settings
@@ -138,20 +138,25 @@ class Past:
 
     def _recorded_ms(self, name: FrameKey, time_ms: int) -> int:
         """The time that the records of a frame bear: that of its count, whose records are small to look through."""
-        if name not in self._times_ms:
-            camera_id, run_id, sequence = name
+        known = self._times_ms.get(name)
+        if known is not None:
+            return known
+        camera_id, run_id, sequence = name
 
-            def is_it(record: Any) -> bool:
-                if record.key != camera_id.encode() or run_id.encode() not in (record.value or b""):
-                    return False
-                event = decode_event(record.value)
-                return (event.run_id, event.sequence) == (run_id, sequence)
+        def is_it(record: Any) -> bool:
+            if record.key != camera_id.encode() or run_id.encode() not in (record.value or b""):
+                return False
+            event = decode_event(record.value)
+            return (event.run_id, event.sequence) == (run_id, sequence)
 
-            record = self._find("counts", camera_id, time_ms - SLACK_MS, is_it)
-            while len(self._times_ms) >= KEPT_TIMES:
-                self._times_ms.pop(next(iter(self._times_ms)), None)
-            self._times_ms[name] = time_ms if record is None else int(record.timestamp)
-        return self._times_ms.get(name, time_ms)
+        record = self._find("counts", camera_id, time_ms - SLACK_MS, is_it)
+        if record is None:
+            # Whoever asks may have guessed wrong: the next one's time may find it.
+            return time_ms
+        while len(self._times_ms) >= KEPT_TIMES:
+            self._times_ms.pop(next(iter(self._times_ms)), None)
+        self._times_ms[name] = int(record.timestamp)
+        return int(record.timestamp)
 
     def _find(
         self, topic: TopicName, camera_id: str, time_ms: int, wanted: Callable[[Any], bool]
@@ -173,13 +178,19 @@ class Past:
                 name = self._settings.topics.name(topic)
                 numbers = topic_partitions(consumer, name)
                 yield consumer, TopicPartition(name, likely_partition(camera_id.encode(), numbers))
-                kept = not self._idle.full()
-                if kept:
-                    consumer.unsubscribe()
-                    self._idle.put_nowait(consumer)
+                kept = self._keep(consumer)
             finally:
                 if not kept:
                     consumer.close(autocommit=False, timeout_ms=1000)
+
+    def _keep(self, consumer: KafkaConsumer) -> bool:
+        """Keeps a connection for the next look. False where enough are kept: then it is the caller's to close."""
+        consumer.unsubscribe()
+        try:
+            self._idle.put_nowait(consumer)
+        except Full:
+            return False
+        return True
 
     def _connection(self) -> KafkaConsumer:
         try:

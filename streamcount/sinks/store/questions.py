@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from streamcount.errors import SinkError
@@ -20,15 +20,18 @@ DETAILS = ("zone", "line", "direction", "dwell_s", "reason", "flags")
 
 @dataclass(frozen=True)
 class Answer:
-    """columns: names; those that end in _ns are times, nanoseconds since 1970 UTC."""
+    """columns: names; those that end in _ns are times, nanoseconds since 1970 UTC. truncated: there are more rows."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to leave out: None and 0 leave out nothing. from_ns, to_ns: half-open. limit: most rows."""
+    """What to leave out: None and 0 leave out nothing. from_ns, to_ns: half-open. limit: most rows, the first by
+    time.
+    """
 
     camera: str | None = None
     run: str | None = None
@@ -133,47 +136,51 @@ def counts(store: Store, wanted: Wanted, every_ns: int) -> Answer:
     where, values = wanted.where("happened_at_ns", "class_name")
     step = max(int(every_ns), 1)
     # PostgreSQL has no / of integers and mean of float in common with SQLite unless the type is said.
-    return store.ask(
+    told = store.ask(
         f"SELECT camera, class_name, happened_at_ns - happened_at_ns % {step} AS start_ns, "
         "AVG(CAST(cells AS DOUBLE PRECISION)) AS mean, MIN(cells) AS low, MAX(cells) AS high, COUNT(*) AS frames "
         f"FROM counts WHERE {where} "
-        f"GROUP BY camera, class_name, start_ns ORDER BY camera, class_name, start_ns{_limit(wanted)}",
+        f"GROUP BY camera, class_name, start_ns ORDER BY start_ns, camera, class_name{_limit(wanted)}",
         values,
     )
+    return _within(told, wanted, "camera", "class_name", "start_ns")
 
 
 def figures(store: Store, wanted: Wanted) -> Answer:
     """Figures of windows, each window as it was told last, with their confidence intervals."""
     where, values = wanted.where("window_start_ns", "class_name")
-    return store.ask(
+    told = store.ask(
         "SELECT camera, window_name, window_start_ns, window_end_ns, name, zone, class_name, value, low, high, unit, "
         f"final, complete, reasons FROM current_figures WHERE {where} "
-        f"ORDER BY camera, window_name, name, zone, class_name, window_start_ns{_limit(wanted)}",
+        f"ORDER BY window_start_ns, camera, window_name, name, zone, class_name{_limit(wanted)}",
         values,
     )
+    return _within(told, wanted, "camera", "window_name", "name", "zone", "class_name", "window_start_ns")
 
 
 def events(store: Store, wanted: Wanted) -> Answer:
     """Events but counts and windows, each as it was told last, by time."""
     told = _events(store, wanted)
-    return Answer(told.columns[:-1], tuple(row[:-1] for row in told.rows))
+    return Answer(told.columns[:-1], tuple(row[:-1] for row in told.rows), told.truncated)
 
 
 def detailed_events(store: Store, wanted: Wanted) -> Answer:
     """The same, each with its DETAILS; None for those that its kind does not tell."""
     told = _events(store, wanted)
-    return Answer((*told.columns[:-1], *DETAILS), tuple((*row[:-1], *_details(row[-1])) for row in told.rows))
+    rows = tuple((*row[:-1], *_details(row[-1])) for row in told.rows)
+    return Answer((*told.columns[:-1], *DETAILS), rows, told.truncated)
 
 
 def _events(store: Store, wanted: Wanted) -> Answer:
     where, values = wanted.where("happened_at_ns", "class_name")
-    return store.ask(
+    told = store.ask(
         "SELECT camera, run, sequence, happened_at_ns, kind, certainty, track_id, class_name, json "
         "FROM current_events "
         f"WHERE kind NOT IN ('CountsUpdated', 'WindowClosed') AND {where} "
         f"ORDER BY happened_at_ns, event_id{_limit(wanted)}",
         values,
     )
+    return _within(told, wanted)
 
 
 def _details(text: str) -> Iterator[Value]:
@@ -192,11 +199,12 @@ def _details(text: str) -> Iterator[Value]:
 def alerts(store: Store, wanted: Wanted) -> Answer:
     """Alerts with their ends; `cleared_at_ns` is None while one lasts."""
     where, values = wanted.where("raised_at_ns")
-    return store.ask(
+    told = store.ask(
         "SELECT camera, rule, severity, raised_at_ns, cleared_at_ns, figure, value, limit_value, reason "
         f"FROM alert_spans WHERE {where} ORDER BY raised_at_ns, camera, rule{_limit(wanted)}",
         values,
     )
+    return _within(told, wanted)
 
 
 def counted_at(store: Store, camera: str, time_ns: int) -> Answer:
@@ -297,4 +305,16 @@ def _family(told: Answer, track_id: int) -> set[int]:
 
 
 def _limit(wanted: Wanted) -> str:
-    return f" LIMIT {int(wanted.limit)}" if wanted.limit else ""
+    # One more than is wanted tells that there are more.
+    return f" LIMIT {int(wanted.limit) + 1}" if wanted.limit else ""
+
+
+def _within(told: Answer, wanted: Wanted, *order: str) -> Answer:
+    """The rows that are wanted, which come by time, in the order of these columns."""
+    rows, truncated = told.rows, 0 < wanted.limit < len(told.rows)
+    if truncated:
+        rows = rows[: wanted.limit]
+    if order:
+        at = [told.columns.index(name) for name in order]
+        rows = tuple(sorted(rows, key=lambda row: [row[i] for i in at]))
+    return replace(told, rows=rows, truncated=truncated)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -156,6 +159,46 @@ def test_openapi_describes_every_path(client: TestClient) -> None:
     assert set(described["paths"]) >= {
         "/api/v1/cameras", "/api/v1/cameras/{camera_id}/picture", "/api/v1/alerts", "/api/v1/health", "/api/v1/stream"
     }  # fmt: skip
+
+
+def streamed(dashboard: Dashboard, headers: dict[str, str]) -> list[tuple[str, str]]:
+    """Ids and kinds of what the stream tells at once to whoever asks with these headers."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/api/v1/stream", "raw_path": b"/api/v1/stream", "root_path": "", "query_string": b"",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+    }  # fmt: skip
+    told: list[bytes] = []
+    api = make_api(dashboard)
+
+    async def ask() -> None:
+        asked, heard = [{"type": "http.request", "body": b"", "more_body": False}], asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            if asked:
+                return asked.pop()
+            await heard.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if not told:
+                asyncio.get_running_loop().call_later(0.1, heard.set)
+            told.append(message.get("body", b""))
+
+        await api(scope, receive, send)
+
+    asyncio.run(ask())
+    return re.findall(r"id: (\S+)\nevent: (\S+)", b"".join(told).decode())
+
+
+def test_the_stream_goes_on_where_it_was_and_after_a_restart_from_the_beginning(dashboard: Dashboard) -> None:
+    process = dashboard.process
+    everything = [(f"{process}-1", "FramesMissing"), (f"{process}-2", "AlertRaised")]
+    assert streamed(dashboard, {}) == []
+    assert streamed(dashboard, {"last-event-id": f"{process}-1"}) == everything[1:]
+    assert streamed(dashboard, {"last-event-id": f"{process}-2"}) == []
+    for foreign in ("1769860800000-1500", "1500", "-1", f"{process}-", f"{process}-9", "\xe9"):
+        assert streamed(dashboard, {"last-event-id": foreign}) == everything, foreign
 
 
 def test_nothing_comes_from_outside_and_no_page_frames_ours(client: TestClient) -> None:

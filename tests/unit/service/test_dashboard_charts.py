@@ -12,6 +12,7 @@ from streamcount.service.dashboard.page.cell import family_html, shots_html
 from streamcount.service.dashboard.page.charts import (
     band,
     bands_of,
+    cut_note,
     downloads,
     legend,
     line,
@@ -19,6 +20,7 @@ from streamcount.service.dashboard.page.charts import (
     title,
 )
 from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
+from streamcount.service.dashboard.page.parts import clock
 from streamcount.service.dashboard.page.windows import (
     headlines_html,
     last_over,
@@ -93,6 +95,12 @@ def test_windows_that_are_incomplete_are_shaded_in_a_chart_and_told_in_words() -
     assert legend([doubted_area(told)]) == []
     well = Told("server", Answer(FIGURES, rows[:1]))
     assert (doubted_area(well)["markArea"]["data"], doubt_note(well)) == ([], "")
+
+
+def test_a_chart_of_windows_that_were_cut_says_where_they_end() -> None:
+    rows = (window_row(0, 1), window_row(5, 1), window_row(3, 1))
+    assert cut_note(Told("store", Answer(FIGURES, rows))) == ""
+    assert cut_note(Told("store", Answer(FIGURES, rows, truncated=True))).endswith(clock(360 * 10**9) + ".")
 
 
 def test_headlines_say_what_is_wrong_with_their_window() -> None:

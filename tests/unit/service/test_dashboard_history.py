@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -16,38 +15,43 @@ pytest.importorskip("fastapi", reason="needs the extra dashboard")
 from starlette.testclient import TestClient
 
 from streamcount.config import Settings
+from streamcount.config.settings import TopicName
 from streamcount.errors import SinkError
+from streamcount.service.dashboard import history as history_module
 from streamcount.service.dashboard.api import Dashboard, make_api
+from streamcount.service.dashboard.camera import KEPT_EVENTS
 from streamcount.service.dashboard.feed import Feed
 from streamcount.service.dashboard.history import FIGURES, Counted, Database, History, Span
 from streamcount.service.dashboard.lives import snapshots_of
 from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.sinks.store.sqlite import SqliteConfig, SqliteSink
-from streamcount.types import AnyEvent, CellAbnormal, FrameMetadata
+from streamcount.types import AlertRaised, AnyEvent, CellAbnormal, CellAppeared, FrameMetadata
 from streamcount.wire import encode_event
 from streamcount.wire.cloudevents import frame_headers
-from tests.sunk import SECOND_NS, START_NS, at, cell, every_kind, series, window
+from tests.sunk import DAY_NS, SECOND_NS, START_NS, at, cell, every_kind, series, window
 
 EVENTS: list[AnyEvent] = [*series(30), *every_kind(), window(60, 5.0, final=True)]
+DAYS_S = 5 * 86_400
 ALL = Span(START_NS - SECOND_NS, START_NS + 3600 * SECOND_NS)
 
 
 def filled() -> LiveModel:
     model = LiveModel()
-    topics = {
+    topics: dict[str, TopicName] = {
         "CountsUpdated": "counts",
         "WindowClosed": "windows",
         "AlertRaised": "alerts",
         "AlertCleared": "alerts",
     }
     for event in EVENTS:
-        topic: Any = topics.get(event.kind, "events")
-        model.take(
-            Taken(topic, 0, 0, event.camera_id.encode(), encode_event(event), [], None),
-            time.monotonic(),
-            START_NS,
-        )
+        heard(model, topics.get(event.kind, "events"), event)
     return model
+
+
+def heard(model: LiveModel, topic: TopicName, *events: AnyEvent) -> None:
+    for event in events:
+        record = Taken(topic, 0, 0, event.camera_id.encode(), encode_event(event), [], None)
+        model.take(record, time.monotonic(), START_NS)
 
 
 @pytest.fixture
@@ -100,9 +104,67 @@ def test_how_far_back_the_past_goes(history: History) -> None:
 
 
 def test_memory_is_asked_first_and_the_store_for_what_lies_before(database: Database) -> None:
-    both = History(filled(), database)
+    model = filled()
+    model.is_read_since("counts", START_NS)
+    both = History(model, database)
     assert both.counts("scope-1", Span(START_NS, ALL.to_ns), SECOND_NS).source == "server"
     assert both.counts("scope-1", Span(START_NS - 60 * SECOND_NS, ALL.to_ns), SECOND_NS).source == "store"
+
+
+def test_a_window_of_a_day_does_not_speak_for_those_of_minutes(database: Database) -> None:
+    """A dashboard that was just started has heard of a day that began long ago, and of the last minutes."""
+    model = LiveModel()
+    day = msgspec.structs.replace(window(0, 5.0, final=True), window="day", window_start_ns=START_NS - DAY_NS)
+    heard(model, "windows", day, window(60, 5.0, final=True))
+    model.is_read_since("windows", START_NS)
+    history, hours = History(model, database), Span(START_NS - 4 * 3600 * SECOND_NS, ALL.to_ns)
+    for window_name in (None, "minute"):
+        assert history.figures("scope-1", hours, "cells", window_name).source == "store"
+    assert history.figures("scope-1", Span(START_NS, ALL.to_ns), "cells", "minute").source == "server"
+
+
+def test_an_old_alert_does_not_speak_for_what_happened_to_cells(database: Database) -> None:
+    """Alerts are looked back on for days, cells' events for minutes."""
+    model = LiveModel()
+    heard(model, "alerts", AlertRaised(**at(-DAYS_S), rule="old", reason="cells 9 > 8"))
+    heard(model, "events", CellAppeared(**at(50), **cell(9), entered=False))
+    model.is_read_since("alerts", START_NS - DAYS_S * SECOND_NS)
+    history, minutes = History(model, database), Span(START_NS + 45 * SECOND_NS, ALL.to_ns)
+    assert history.events("scope-1", minutes).source == "store", "nobody knows since when events are read"
+    model.is_read_since("events", START_NS + 40 * SECOND_NS)
+    assert history.events("scope-1", minutes).source == "server"
+    assert history.events("scope-1", ALL).source == "store"
+    assert history.events("nobody", minutes).source == "store"
+
+
+def test_what_was_dropped_for_newer_is_asked_of_the_store(database: Database) -> None:
+    model = LiveModel()
+    for topic in ("events", "alerts"):
+        model.is_read_since(topic, START_NS)
+    begun = [CellAppeared(**at(number), **cell(number + 1), entered=False) for number in range(KEPT_EVENTS)]
+    heard(model, "events", *begun)
+    history = History(model, database)
+    assert history.events("scope-1", Span(START_NS, ALL.to_ns)).source == "server"
+    heard(model, "events", CellAppeared(**at(KEPT_EVENTS), **cell(KEPT_EVENTS + 1), entered=False))
+    assert history.events("scope-1", Span(START_NS, ALL.to_ns)).source == "store"
+    assert history.events("scope-1", Span(START_NS + 1, ALL.to_ns)).source == "server"
+
+
+def test_an_answer_that_is_cut_ends_alike_for_all_classes_and_says_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = History(LiveModel(), database)
+    whole = stored.counts("scope-1", ALL, SECOND_NS).answer
+    assert not whole.truncated
+    monkeypatch.setattr(history_module, "MOST_ROWS", 20)
+    cut = stored.counts("scope-1", ALL, SECOND_NS).answer
+    assert cut.truncated
+    last_ns = START_NS + 5 * SECOND_NS
+    assert cut.rows == tuple(row for row in whole.rows if row[2] <= last_ns), "six seconds of three classes"
+    monkeypatch.setattr(history_module, "MOST_ROWS", 2)
+    assert len(stored.counts("scope-1", ALL, SECOND_NS).answer.rows) == 2, "not even one second is whole"
+    events = stored.events("scope-1", ALL).answer
+    assert (len(events.rows), events.truncated) == (2, True)
 
 
 def test_a_store_that_is_gone_is_told_and_nothing_else_fails(tmp_path: Path) -> None:
@@ -141,6 +203,24 @@ def test_tables_come_in_three_forms_that_say_the_same(client: TestClient) -> Non
         lines = answer.text.splitlines()
         assert lines[0] == ",".join(told["columns"])
         assert len(lines) == len(told["rows"]) + 1
+
+
+def test_a_table_that_is_cut_says_so_in_each_form(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/api/v1/cameras/scope-1/history/counts"
+    whole = client.get(path)
+    assert whole.json()["truncated"] is False
+    assert "x-streamcount-truncated" not in whole.headers
+    monkeypatch.setattr(history_module, "MOST_ROWS", 20)
+    cut = client.get(path)
+    assert (cut.json()["truncated"], cut.headers["x-streamcount-truncated"]) == (True, "1")
+    file = client.get(path, params={"format": "csv"})
+    assert file.headers["x-streamcount-truncated"] == "1"
+    assert file.headers["content-disposition"] == 'attachment; filename="scope-1-counts-truncated.csv"'
+    described = client.get("/api/v1/openapi.json").json()["paths"]
+    answer = described["/api/v1/cameras/{camera_id}/history/counts"]["get"]["responses"]["200"]
+    assert "X-Streamcount-Truncated" in answer["headers"]
 
 
 @pytest.mark.parametrize("figure", ["Ā", 'a"b', "a\r\nSet-Cookie: x=1", "../a"])

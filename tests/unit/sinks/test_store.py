@@ -71,6 +71,20 @@ def test_counts_by_class_and_time(store):
     assert questions.counts(store, Wanted(from_ns=START_NS + 2 * SECOND_NS), SECOND_NS).rows == ()
 
 
+def test_of_too_many_rows_the_first_by_time_are_told_in_the_usual_order_and_that_there_are_more(store):
+    for limit, truncated in ((4, True), (6, False), (0, False)):
+        answer = questions.counts(store, Wanted(limit=limit), SECOND_NS)
+        assert (len(answer.rows), answer.truncated) == (limit or 6, truncated)
+        assert list(answer.rows) == sorted(answer.rows, key=lambda row: row[:3])
+        for ask in (questions.figures, questions.events, questions.detailed_events, questions.alerts):
+            everything = ask(store, Wanted())
+            assert not everything.truncated
+            assert ask(store, Wanted(limit=len(everything.rows))) == everything
+            first = ask(store, Wanted(limit=1))
+            assert (len(first.rows), first.truncated) == (1, True)
+            assert first.rows[0] in everything.rows
+
+
 def test_events_have_what_only_their_kind_tells(store):
     answer = questions.detailed_events(store, Wanted(equal={"kind": "ZoneLeft"}))
     assert rows(answer, *questions.DETAILS) == [("left", None, None, 5.0, None, None)]

@@ -216,12 +216,13 @@ class CameraPage:
 
     def _windows_before(self, at_ms: int) -> list[Mapping[str, Any]]:
         """Figures of the last window of each name that was over by then, and for good."""
-        windows = self._dashboard.settings.windows
-        longest_ns = max((round(one.length_s * 1e9) for one in windows.values()), default=0)
-        # Of the longest, one is over in any two lengths of it.
-        span = Span(at_ms * MS - 2 * longest_ns - EVENTS_BEFORE_MS * MS, at_ms * MS)
-        answer = self._dashboard.history.figures(self._camera_id, span).answer
-        return last_over([dict(zip(answer.columns, row, strict=True)) for row in answer.rows], at_ms * MS)
+        rows: list[Mapping[str, Any]] = []
+        for name, window in self._dashboard.settings.windows.items():
+            # Of each, one is over in any two lengths of it; in those of the longest, the short ones are too many.
+            span = Span(at_ms * MS - 2 * round(window.length_s * 1e9) - EVENTS_BEFORE_MS * MS, at_ms * MS)
+            answer = self._dashboard.history.figures(self._camera_id, span, window=name).answer
+            rows += [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        return last_over(rows, at_ms * MS)
 
     def _events_before(self, at_ms: int) -> list[list[object]]:
         span = Span((at_ms - EVENTS_BEFORE_MS) * MS, (at_ms + 1) * MS)

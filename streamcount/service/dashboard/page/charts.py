@@ -164,7 +164,7 @@ class CountsChart:
         note = "" if lines else "Nothing was counted in this time."
         if bands:
             note = f"Bands: confidence intervals of the means of windows “{self._window}”."
-        note = f"{note} {doubt_note(means)}".strip()
+        note = f"{note} {doubt_note(means)} {cut_note(means)}".strip()
         self._chart.draw([*series, doubted_area(means), moment_line(at_ms)], span, "cells in a frame", note)
         base = f"/api/v1/cameras/{self._camera_id}/history/counts"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&every_ms={every_ns // MS}"
@@ -231,7 +231,7 @@ class FigureChart:
         note = FIGURES[name].meaning if name in FIGURES else ""
         if not rows:
             note = f"{title(name)}: no window “{self._window}” of this time tells it. {note}".strip()
-        note = f"{note} {doubt_note(told)}".strip()
+        note = f"{note} {doubt_note(told)} {cut_note(told)}".strip()
         self._chart.draw([*series, doubted_area(told), moment_line(at_ms)], span, unit or title(name), note)
         base = f"/api/v1/cameras/{self._camera_id}/history/figures"
         query = f"from_ms={span.from_ns // MS}&to_ms={span.to_ns // MS}&figure={name}&window={self._window}"
@@ -268,6 +268,14 @@ def bands_of(told: Told, by: str) -> dict[str, list[tuple[int, float, float]]]:
         label = one[by] if by else _label(one)
         found.setdefault(label, []).append((_middle_ms(one), one["low"], one["high"]))
     return found
+
+
+def cut_note(told: Told) -> str:
+    """Until when these figures are told, where the store has more; "" where they are all."""
+    if not told.answer.truncated:
+        return ""
+    last_ns = max(row[told.answer.columns.index("window_end_ns")] for row in told.answer.rows)
+    return f"The store has more of these windows than are drawn: they end at {parts.clock(last_ns)}."
 
 
 def _middle_ms(one: dict[str, Any]) -> int:
