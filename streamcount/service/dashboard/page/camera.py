@@ -104,7 +104,9 @@ class CameraPage:
         """Shows the camera as it is now; of a moment of the past, what is not of that moment."""
         found = self._dashboard.model.look(self._camera_id, self._copied)
         if found is None:
-            self._state.set_text("No camera of this name has been heard of.")
+            # It may come yet: a camera that is not configured is known with its first frame.
+            self._state.classes(add="bad")
+            self._state.set_text("No camera of this name has been heard of; the wall shows those that were.")
             return
         now, events, windows = found
         self._set_classes(now)
