@@ -100,28 +100,16 @@ def running(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def new_page(browser: Any) -> Iterator[Callable[[], Any]]:
-    """Makes pages of their own, each as another visitor's, that keep what they asked for and what went wrong."""
-    contexts: list[Any] = []
-
-    def made() -> Any:
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}))
-        opened = contexts[-1].new_page()
-        opened.set_default_timeout(STARTED_S * 1000)
-        opened.asked, opened.faults = [], []
-        opened.on("request", lambda request: opened.asked.append(request.url))
-        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
-        return opened
-
-    yield made
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def page(new_page: Callable[[], Any]) -> Any:
+def page(browser: Any) -> Iterator[Any]:
     """A page of its own, which keeps what it asked for in `asked` and what went wrong in `faults`."""
-    return new_page()
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(STARTED_S * 1000)
+    opened.asked, opened.faults = [], []
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+    yield opened
+    context.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,14 @@ def url(running: Running, kept: Path) -> str:
     return running.start_page("--corrections", str(kept))
 
 
-def opened(page: Any, url: str, running: Running, camera: str = "scope-1") -> Any:
-    """The drawing on the page, once it has a frame with cells."""
-    drawing = page.locator(".sketch svg")
+def opened(page: Any, url: str, running: Running, camera: str = "scope-1", model: str = "watershed") -> Any:
+    """The drawing on the page, once it has a frame with cells that this model found."""
+    drawing, head = page.locator(".sketch svg"), page.locator(".tile-head", has_text=f"found by {model}")
 
     def there() -> bool:
         page.goto(f"{url}/camera/{camera}/correct")
         page.wait_for_timeout(1000)
-        return bool(drawing.locator("path.over").count())
+        return bool(drawing.locator("path.over").count() and head.count())
 
     wait_until(there, running.service.logs)
     return drawing
@@ -129,34 +128,20 @@ def test_by_keyboard_alone_and_upon_what_was_saved(page: Any, url: str, kept: Pa
     assert not page.faults
 
 
-def _listening(new_page: Callable[[], Any], url: str, running: Running) -> tuple[Any, Any]:
-    """A page on which a click has chosen the first cell, and its drawing.
-
-    A page that was just loaded may not yet listen; on a busy machine one may never do, whatever it is reloaded, and
-    another visitor's does.
-    """
-    seen: list[str] = []
-    for _ in range(5):
-        page = new_page()
-        drawing = opened(page, url, running, "told")
-        chosen = page.locator(".sketch-note", has_text="cell 0: red")
-        for _ in range(8):
-            page.mouse.click(*shown_at(page, drawing, 30, 30))
-            page.wait_for_timeout(2000)
-            if chosen.count():
-                return page, drawing
-        told = page.evaluate(
-            "[window.socket?.connected, window.innerHeight, document.body.innerText.slice(0, 400)]"
-        )
-        seen.append(f"{shown_at(page, drawing, 30, 30)} {told} {page.faults}")
-    pytest.fail("\n".join([*seen, running.service.logs()]))
-
-
 def test_cells_get_another_class_by_click_and_by_key(
-    new_page: Callable[[], Any], url: str, kept: Path, running: Running, screenshots: Path | None
+    page: Any, url: str, kept: Path, running: Running, screenshots: Path | None
 ) -> None:
     tell_of_a_smear(running)
-    page, drawing = _listening(new_page, url, running)
+    drawing = opened(page, url, running, "told", "blood")
+    chosen = page.locator(".sketch-note", has_text="cell 0: red")
+
+    def clicked() -> bool:
+        # A page that was just loaded may not yet listen.
+        page.mouse.click(*shown_at(page, drawing, 30, 30))
+        page.wait_for_timeout(500)
+        return bool(chosen.count())
+
+    wait_until(clicked, running.service.logs)
     page.get_by_role("radio", name="2 white").click()
     page.get_by_role("button", name="It is: white").click()
     page.locator("td", has_text="cell 0 is: white").wait_for()
@@ -193,7 +178,10 @@ def test_cells_get_another_class_by_click_and_by_key(
 
 
 def tell_of_a_smear(running: Running) -> None:
-    """A frame and its cells of three classes on the topics, as a camera and a worker write them."""
+    """A frame and its cells of three classes on the topics, as a camera and a worker write them.
+
+    The running worker looks at the frame too, and tells what it finds: the page shows what was told last.
+    """
     metadata = FrameMetadata(
         camera_id="told", run_id="a", sequence=0, acquired_at_ns=time.time_ns(), pixel_size_um=0.25
     )
@@ -214,6 +202,7 @@ def tell_of_a_smear(running: Running) -> None:
     headers = frame_headers(metadata, "image/png")
     with running.service.producer() as producer:
         producer.send(names.name("frames"), encode_image(image, "png"), b"told", headers=headers).get(30)
+        running.service.records_until(("detections",), lambda found: any(one.key == b"told" for one in found))
         producer.send(names.name("detections"), encode_detections(detections), b"told").get(30)
 
 
