@@ -86,6 +86,16 @@ def _answering(service: Service) -> str:
     pytest.fail(f"waited in vain for {base}\n{service.logs()}")
 
 
+def test_the_document_describes_what_is_taken_and_answered(url: str) -> None:
+    document = httpx.get(f"{url}/api/v1/openapi.json").json()
+    posts = {path: one["post"] for path, one in document["paths"].items() if "post" in one}
+    assert len(posts) == 4
+    for path, post in posts.items():
+        assert post["requestBody"]["content"]["application/json"]["schema"], path
+    cameras = document["paths"]["/api/v1/cameras"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert cameras["schema"]["items"]["$ref"].endswith("/CameraSummary")
+
+
 def test_no_answer_is_a_fault_and_each_is_as_described(url: str) -> None:
     # The stream has no end, and is tested by itself.
     api = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json").exclude(path="/api/v1/stream")

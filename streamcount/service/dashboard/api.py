@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
@@ -122,17 +122,32 @@ def make_api(dashboard: Dashboard) -> FastAPI:
     api_letters.add_letters(router, dashboard)
     api_history.add_history(router, dashboard)
     api.include_router(router)
-    for answers, bodies in (
-        (ANSWERS, {}),
-        (api_history.ANSWERS, {}),
-        *((part.ANSWERS, part.BODIES) for part in (api_corrections, api_alerts, api_letters)),
-    ):
-        _describe(api.openapi(), answers, bodies)
+    parts = (api_corrections, api_alerts, api_letters)
+    answers = {**ANSWERS, **api_history.ANSWERS}
+    bodies: dict[str, Any] = {}
+    for part in parts:
+        answers |= part.ANSWERS
+        bodies |= part.BODIES
+    latest: dict[str, Any] = {}
+
+    def described() -> dict[str, Any]:
+        # FastAPI makes it anew after routes were added, as those of the page are.
+        nonlocal latest
+        document = FastAPI.openapi(api)
+        if document is not latest:
+            _describe(document, answers, bodies)
+            latest = document
+        return document
+
+    api.openapi = described  # type: ignore[method-assign]
     return api
 
 
+Answers: TypeAlias = dict[tuple[str, str, str], Any]
+
+
 # What the answers are; rows of events are described by the schemas of the topics.
-ANSWERS: dict[tuple[str, str, str], Any] = {
+ANSWERS: Answers = {
     ("/cameras", "get", "200"): list[CameraSummary],
     ("/cameras/{camera_id}", "get", "200"): CameraSummary,
     ("/cameras/{camera_id}/counts", "get", "200"): list[CountPoint],
@@ -145,9 +160,7 @@ ANSWERS: dict[tuple[str, str, str], Any] = {
 }
 
 
-def _describe(
-    document: dict[str, Any], answers: dict[tuple[str, str, str], Any], bodies: dict[str, Any]
-) -> None:
+def _describe(document: dict[str, Any], answers: Answers, bodies: dict[str, Any]) -> None:
     """Puts into an OpenAPI document what routes answer, by (path, method, status), and take, by path.
 
     Both come of the structs that are sent.

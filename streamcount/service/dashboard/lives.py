@@ -25,7 +25,7 @@ KEPT_LIVES, FRESH_S = 4, 10.0
 SIZES = ("camera", "run", "track_id", "sequence", "happened_at_ns", "area_px", "area_um2", "y_px", "x_px")
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class FamilyCell(msgspec.Struct, frozen=True, kw_only=True):
     """A cell of a family. birth, fate: as in docs/lineage.md. Times are ms since 1970 UTC, 0 where not known."""
 
     track_id: int
@@ -43,7 +43,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     root: int
     generations: int
-    members: list[Member]
+    members: list[FamilyCell]
 
 
 class Lives:
@@ -95,7 +95,7 @@ class Lives:
         """All that are known of its family."""
         found = family_of(self._read(camera_id, run_id, track_id)[1], track_id)
         members = [
-            Member(
+            FamilyCell(
                 track_id=one.track_id,
                 parent_id=one.parent_id,
                 generation=one.generation,

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
 from streamcount.service.dashboard.history import FIGURES, Told
-from streamcount.service.dashboard.lives import Family, Member
+from streamcount.service.dashboard.lives import Family, FamilyCell
 from streamcount.service.dashboard.page.cell import family_html, shots_html
 from streamcount.service.dashboard.page.charts import (
     band,
@@ -180,8 +180,8 @@ def test_of_the_past_the_last_windows_that_were_over_are_told() -> None:
 
 
 def test_a_family_is_told_as_a_table_beside_its_tree() -> None:
-    def member(track_id: int, parent_id: int) -> Member:
-        return Member(
+    def member(track_id: int, parent_id: int) -> FamilyCell:
+        return FamilyCell(
             track_id=track_id,
             parent_id=parent_id,
             generation=1 if parent_id else 0,
