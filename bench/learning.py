@@ -64,13 +64,13 @@ def main(
     shipped = _figures(table)
     points = _known(output.with_suffix(".csv"))
     own = [*_own_command(table, data), *(["--split", str(split)] if split else [])]
-    whole_epochs = epochs or int(table["training"]["epochs"])
+    steps = _epoch_steps(own, console) * (epochs or int(table["training"]["epochs"]))
     for share in SHARES if epochs else SHARES[:-1]:
         images = round(whole * share)
         if images not in points:
             words = own + (["--images", str(images)] if share < 1 else [])
-            fewer = _epoch_steps(own, console) / _epoch_steps(words, console)
-            points[images] = _trained([*words, "--epochs", str(round(whole_epochs * fewer))])
+            words += ["--epochs", str(round(steps / _epoch_steps(words, console)))]
+            points[images] = _trained(words)
             _write(points, output.with_suffix(".csv"))
         console.print(f"{images} images: {points[images]}")
     drawn = points | ({} if epochs else {whole: shipped})

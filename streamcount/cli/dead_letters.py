@@ -55,7 +55,7 @@ def dead_letters(
 
         def taken() -> Iterable[DeadLetter]:
             for letter in read_dead_letters(settings):
-                if reason not in (None, letter.reason) or camera not in (None, letter.camera):
+                if not letter.is_of(reason, camera):
                     left_out.add(letter)
                     continue
                 if save is not None:

@@ -59,6 +59,10 @@ class DeadLetter:
             told = said.decode("utf-8", "replace").partition(";")[0].strip().lower()
         return ENDINGS.get(told, ".bin")
 
+    def is_of(self, reason: str | None, camera: str | None) -> bool:
+        """Whether it lies there for this reason and is of this camera; None for any."""
+        return reason in (None, self.reason) and camera in (None, self.camera)
+
     def metadata(self) -> FrameMetadata:
         """The frame's metadata. Raises FrameError where the headers are what was wrong."""
         return frame_metadata(self.key, header_map(original_headers(self.headers)))
@@ -75,7 +79,7 @@ def read_dead_letters(
     topic = settings.topics.name("dead-letters")
     for record in read_topic(settings, topic, client_id="streamcount-dead-letters", silent_s=silent_s):
         letter = _letter(record)
-        if reason in (None, letter.reason) and camera in (None, letter.camera):
+        if letter.is_of(reason, camera):
             yield letter
 
 

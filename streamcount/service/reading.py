@@ -234,7 +234,9 @@ def group_member(settings: Settings, group: str, **more: Any) -> KafkaConsumer:
     return KafkaConsumer(**{**options, **more})
 
 
-def join_group(consumer: KafkaConsumer, topics: Sequence[str], assigned: Callable[[], None]) -> None:
+def join_group(
+    consumer: KafkaConsumer, topics: Sequence[str], assigned: Callable[[], None] = lambda: None
+) -> None:
     """Subscribes, and calls `assigned` whenever partitions were shared out.
 
     kafka-python shares out what it knows when it joins, which just after the subscription is nothing: a second

@@ -120,7 +120,7 @@ class SinkFeeder:
             self._heard_s = time.monotonic()
             try:
                 names = [self._settings.topics.name(topic) for topic in self._config.topics]
-                join_group(consumer, names, lambda: None)
+                join_group(consumer, names)
                 while not self._stop.is_set():
                     self._step(consumer)
             finally:

@@ -98,7 +98,7 @@ class Snapshooter:
         with ExitStack() as stack:
             consumer = group_member(self._settings, "snapshots")
             stack.callback(consumer.close, autocommit=False, timeout_ms=5000)
-            join_group(consumer, [self._settings.topics.name("events")], lambda: None)
+            join_group(consumer, [self._settings.topics.name("events")])
             producer = self._producer()
             stack.callback(producer.close, timeout=5)
             finder = stack.enter_context(closing(FrameFinder(self._settings)))
