@@ -85,7 +85,7 @@ def example() -> str:
         lines += [*_comment(f"{kind}{table.meaning}"), f"{off}[{table.path}]"]
         for key in table.keys:
             if key.name == "kind":
-                lines.append(f"{off}kind = {key.default}")
+                lines.append(f"{off}kind = {to_toml(table.kind)}")
                 continue
             lines += _comment(f"{key.meaning}; {key.form}" if key.meaning else key.form)
             unset = "   (must be set)" if key.required else "   (not set by default)"
@@ -145,7 +145,9 @@ def _tables_of(
     """told: where the tables of a choice of models stood already, so that each is explained once."""
     inner = []
     keys = []
-    for name, field in model.model_fields.items():
+    # What must be set comes first, and what chooses among kinds before it, wherever the key was defined.
+    fields = sorted(model.model_fields.items(), key=lambda one: (one[0] != "kind", not one[1].is_required()))
+    for name, field in fields:
         models = tuple(_models(field.annotation))
         if models in told:
             keys.append(Key(name, f"table as [{told[models]}]", "", False, _meaning(field)))

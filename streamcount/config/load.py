@@ -12,12 +12,20 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from streamcount.alerts import AlertRule, check_rules
-from streamcount.config.settings import Settings
+from streamcount.config.settings import PREFIX_PATTERN, Settings
 from streamcount.errors import ConfigurationError
 from streamcount.sources.video import redacted
+from streamcount.types.frame import IDENTIFIER
 
 ADDRESS_VARIABLE = "STREAMCOUNT_BOOTSTRAP_SERVERS"
 DEFAULT_FILE = Path("streamcount.toml")
+# What texts must look like, by the regular expressions that judge them.
+FORMS = {
+    f"^{IDENTIFIER.pattern}$": "a name has 1 to 64 letters, digits, '.', '_' or '-', none of them accented, and "
+    "begins with a letter or digit",
+    PREFIX_PATTERN: "1 to 80 letters, digits, '.', '_' or '-', none of them accented",
+    r"^https?://": "an address begins with http:// or https://",
+}
 # What a rule is called that is tried without a name.
 TRIED = "tried"
 
@@ -85,12 +93,21 @@ def _validated(raw: dict[str, Any], name: str) -> Settings:
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(one["loc"], one["type"], one["msg"], one.get("input")) for one in error.errors()]
+        lines = [
+            _explain(one["loc"], one["type"], _in_words(one["msg"], one.get("ctx", {})), one.get("input"))
+            for one in error.errors()
+        ]
         raise ConfigurationError(f"{name}: " + "; ".join(lines)) from error
 
 
+def _in_words(message: str, context: Mapping[str, Any]) -> str:
+    """pydantic's message; of a text of the wrong form, what the form is in place of a regular expression."""
+    return FORMS.get(str(context.get("pattern", "")), message)
+
+
 def _explain(loc: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    key = ".".join(_key(loc)) or "settings"
+    # pydantic's word where it is a name in the file that is wrong, and not what stands under it.
+    key = ".".join(part for part in _key(loc) if part != "[key]") or "settings"
     if kind == "extra_forbidden":
         known = sorted(
             {

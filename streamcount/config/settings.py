@@ -21,13 +21,15 @@ from streamcount.sinks.store import SinkConfig
 from streamcount.sources import SourceConfig
 from streamcount.tracking import TrackerConfig
 from streamcount.tracking.config import KalmanConfig
+from streamcount.types.frame import IDENTIFIER
 from streamcount.windows import ChamberConfig, WindowConfig, WindowsSetup
 from streamcount.windows.config import NS_PER_S, Edges
 from streamcount.windows.figures import Rule
 from streamcount.windows.groups import Group, GroupConfig
 from streamcount.wire.images import Encoding
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{IDENTIFIER.pattern}$")]
+PREFIX_PATTERN = r"^[A-Za-z0-9._-]{1,80}$"
 
 TopicName = Literal[
     "frames", "detections", "tracks", "events", "counts", "windows", "alerts", "snapshots", "dead-letters"
@@ -57,7 +59,7 @@ class TopicsConfig(_Section):
 
     prefix: str = Field(
         default="streamcount",
-        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        pattern=PREFIX_PATTERN,
         description="names are PREFIX.frames and so on",
     )
     partitions: int = Field(
@@ -111,7 +113,7 @@ class WorkerConfig(_Section):
 
     app_id: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        pattern=PREFIX_PATTERN,
         description="consumer group, and the changelog's prefix; `topics.prefix` and -worker if not set",
     )
     threads: int = Field(default=2, ge=1, le=64, description="detections computed at once in one process")

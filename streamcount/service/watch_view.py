@@ -170,7 +170,9 @@ def as_table(cameras: Sequence[CameraView], now_s: float, caption: str) -> Table
         ("dead", "right"),
         ("last event", "left"),
     ):
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="ellipsis")
+        # Numbers and their headings stay whole on a narrow screen; words are folded.
+        number = justify == "right"
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for view in cameras:
         silent = view.silent_s(now_s) > SILENT_S
         name = f"[bold]{escape(view.camera_id)}[/]\n[dim]{escape(view.run_id)}[/]"

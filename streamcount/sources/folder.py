@@ -7,19 +7,21 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from streamcount.errors import SourceError
 from streamcount.sources.base import Run
 from streamcount.sources.images import is_image_name, natural_key, read_still
 from streamcount.sources.recording import file_run
+from streamcount.sources.tiff_choice import TiffChoiceConfig
 from streamcount.types import Frame, FrameMetadata
 
 
-class FolderConfig(BaseModel):
-    """A folder of PNG, JPEG, TIFF, BMP or WebP images, t2 before t10; no subfolders."""
+class FolderConfig(TiffChoiceConfig):
+    """A folder of PNG, JPEG, TIFF, BMP or WebP images, t2 before t10; no subfolders.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    What to take of a file is asked of TIFFs alone.
+    """
 
     kind: Literal["folder"] = "folder"
     path: Path = Field(description="the folder")
@@ -63,7 +65,7 @@ class FolderSource:
     def frames(self, run: Run) -> Iterator[Frame]:
         """The images in order. Raises SourceError, naming the file, where one cannot be read."""
         for sequence in count() if self._config.loop else range(len(self._files)):
-            still = read_still(self._files[sequence % len(self._files)])
+            still = read_still(self._files[sequence % len(self._files)], self._config.choice())
             metadata = FrameMetadata(
                 camera_id=run.camera_id,
                 run_id=run.run_id,

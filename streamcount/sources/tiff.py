@@ -7,37 +7,21 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from streamcount.sources.base import Run
 from streamcount.sources.recording import file_run
+from streamcount.sources.tiff_choice import TiffChoiceConfig
 from streamcount.sources.tiff_details import TiffDetails
-from streamcount.sources.tiff_stack import TiffChoice, TiffStack
+from streamcount.sources.tiff_stack import TiffStack
 from streamcount.types import Frame, FrameMetadata
 
 
-class TiffConfig(BaseModel):
+class TiffConfig(TiffChoiceConfig):
     """A TIFF stack; times, pixel size, exposure, channel name come from OME-XML or ImageJ's description."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["tiff"] = "tiff"
     path: Path = Field(description="the file")
-    channel: int | str | None = Field(
-        default=None, description="index from 0 or name; needed where there are several"
-    )
-    z: int | Literal["time"] | None = Field(
-        default=None,
-        description='focal plane from 0, needed where there are several; "time" if planes are times in truth',
-    )
-    series: int | None = Field(
-        default=None, ge=0, description="which image of a file that holds several kinds, from 0"
-    )
-    value_range: tuple[float, float] | None = Field(
-        default=None,
-        description="values that become black and white (16 bit); needed for float and 1-bit pixels, and for values "
-        "beyond 0 to 65535",
-    )
     times: Literal["file", "clock"] = Field(
         default="file",
         description="time of a frame: as recorded where the file tells it, or when it is played",
@@ -51,16 +35,6 @@ class TiffConfig(BaseModel):
     loop: bool = Field(
         default=False, description="begin again at the end, for ever; times are then the clock's"
     )
-
-    @model_validator(mode="after")
-    def _range_has_extent(self) -> TiffConfig:
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ValueError("value_range is [low, high] with low below high")
-        return self
-
-    def choice(self) -> TiffChoice:
-        """Which part of the file is wanted."""
-        return TiffChoice(self.channel, self.z, self.series, self.value_range)
 
     def build(self) -> TiffSource:
         """The source. Raises SourceError where the file cannot be read or does not say what to take of it."""

@@ -104,16 +104,16 @@ class History:
         found = self._stored(lambda one: questions.figures(one, wanted))
         return Told("store", _whole_times(found, "window_start_ns"))
 
-    def events(self, camera_id: str, span: Span) -> Told:
-        """Events, each as it was told last, as `questions.events`."""
+    def events(self, camera_id: str, span: Span, latest: int = 0) -> Told:
+        """Events, each as it was told last, as `questions.events`. latest: so many, the last ones; 0 for all."""
         held = self._look(camera_id, lambda one: list(one.events)) or []
         if self._holds(camera_id, "events", span):
-            return Told(
-                "server", Answer(EVENTS, tuple(_event_row(camera_id, one) for one in _last(held, span)))
-            )
-        wanted = Wanted(camera=camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=MOST_ROWS)
+            rows = tuple(_event_row(camera_id, one) for one in _last(held, span)[-latest:])
+            return Told("server", Answer(EVENTS, rows))
+        limit = latest or MOST_ROWS
+        wanted = Wanted(camera_id, from_ns=span.from_ns, to_ns=span.to_ns, limit=limit, latest=latest > 0)
         found = self._stored(lambda one: questions.events(one, wanted))
-        return Told("store", _whole_times(found, "happened_at_ns"))
+        return Told("store", found if latest else _whole_times(found, "happened_at_ns"))
 
     def counted_at(self, camera_id: str, time_ns: int) -> Counted | None:
         """The last frame that is known to have been counted at or before a time."""

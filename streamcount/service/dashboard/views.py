@@ -26,7 +26,7 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     where the store or Kafka knows. age_ms: of the newest counted picture, from its capture to now.
     latency_ms: median from capture to the page over five seconds. account: of the run that is on.
     difference_lasts: it is no matter of reading order. unaccounted_before: frames of the runs before of which nobody
-    has said anything.
+    has said anything. last_dead_letter: why the newest could not be counted, "" where there is none.
     """
 
     camera_id: str
@@ -48,6 +48,7 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     difference_lasts: bool
     unaccounted_before: int
     dead_letters: int
+    last_dead_letter: str
     sparkline: list[int]
 
 
@@ -82,6 +83,7 @@ def summary(camera: CameraLive, now_s: float, now_ns: int) -> CameraSummary:
         difference_lasts=frames is not None and difference_lasts(frames, account, now_s),
         unaccounted_before=unaccounted_before(camera, now_s),
         dead_letters=camera.dead_letters_seen,
+        last_dead_letter=camera.dead_letters[-1].reason if camera.dead_letters else "",
         sparkline=[point.total for point in list(camera.counts)[-SPARKLINE_POINTS:]],
     )
 

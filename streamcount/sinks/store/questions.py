@@ -30,7 +30,7 @@ class Answer:
 @dataclass(frozen=True)
 class Wanted:
     """What to leave out: None and 0 leave out nothing. from_ns, to_ns: half-open. limit: most rows, the first by
-    time.
+    time; with `latest` the last ones.
     """
 
     camera: str | None = None
@@ -40,6 +40,7 @@ class Wanted:
     to_ns: int | None = None
     limit: int = 0
     equal: dict[str, Value] = field(default_factory=dict)
+    latest: bool = False
 
     def where(self, time: str, class_column: str | None = None) -> tuple[str, list[Value]]:
         """The condition, with ? for each of its values."""
@@ -173,14 +174,16 @@ def detailed_events(store: Store, wanted: Wanted) -> Answer:
 
 def _events(store: Store, wanted: Wanted) -> Answer:
     where, values = wanted.where("happened_at_ns", "class_name")
+    order = "DESC" if wanted.latest else "ASC"
     told = store.ask(
         "SELECT camera, run, sequence, happened_at_ns, kind, certainty, track_id, class_name, json "
         "FROM current_events "
         f"WHERE kind NOT IN ('CountsUpdated', 'WindowClosed') AND {where} "
-        f"ORDER BY happened_at_ns, event_id{_limit(wanted)}",
+        f"ORDER BY happened_at_ns {order}, event_id {order}{_limit(wanted)}",
         values,
     )
-    return _within(told, wanted)
+    told = _within(told, wanted)
+    return replace(told, rows=told.rows[::-1]) if wanted.latest else told
 
 
 def _details(text: str) -> Iterator[Value]:

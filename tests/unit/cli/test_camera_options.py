@@ -9,6 +9,7 @@ import pytest
 
 from streamcount.cli.camera import _quick_camera
 from streamcount.errors import ConfigurationError, ExitCode
+from streamcount.sources.folder import FolderConfig
 from streamcount.sources.tiff import TiffConfig
 
 
@@ -31,8 +32,11 @@ def test_of_a_tiff_with_channels_and_planes_one_is_chosen(
     source = _quick_camera("a", "tiff", {"path": "a.tif", "channel": "1", "z": "time"}).source
     assert isinstance(source, TiffConfig)
     assert (source.channel, source.z) == ("1", "time")
-    with pytest.raises(ConfigurationError, match="--plane does not apply to --source folder"):
-        _quick_camera("a", "folder", {"path": ".", "z": 0})
+    folder = _quick_camera("a", "folder", {"path": ".", "z": 0}).source
+    assert isinstance(folder, FolderConfig)
+    assert folder.z == 0
+    with pytest.raises(ConfigurationError, match="--plane does not apply to --source simulated"):
+        _quick_camera("a", "simulated", {"z": 0})
     code, _, err = streamcount("camera", "a", "--plane", "1", "--channel", "1")
     assert code == ExitCode.USAGE
     assert "--channel, --plane: only with --source" in " ".join(err.replace("│", " ").split())

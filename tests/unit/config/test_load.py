@@ -57,7 +57,8 @@ def test_an_unknown_key_names_the_nearest_known_one(text, words):
         ("[detector]\nkind = 'oracle'", ["detector", "oracle", "watershed", "tflite"]),
         ("[cameras.a]\nencoding = 'gif'\nsource = {kind='folder', path='x'}", ["encoding", "gif", "jpeg"]),
         ("[cameras.a]", ["'cameras.a.source' is missing"]),
-        ("[cameras.'a b'.source]\nkind = 'folder'\npath = 'x'", ["a b"]),
+        ("[cameras.'a b'.source]\nkind = 'folder'\npath = 'x'", ["'cameras.a b'", "begins with a letter"]),
+        ("[topics]\nprefix = 'a b'", ["'topics.prefix' = 'a b'", "1 to 80 letters"]),
         ("kafka = 3", ["'kafka'"]),
     ],
 )

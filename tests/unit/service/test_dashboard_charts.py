@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 pytest.importorskip("nicegui", reason="needs the extra dashboard")
 
+from streamcount.service.dashboard.accounting import Account
 from streamcount.service.dashboard.history import FIGURES, Told
 from streamcount.service.dashboard.lives import Family, FamilyCell
+from streamcount.service.dashboard.model import LiveModel, Taken
 from streamcount.service.dashboard.page.cell import family_html, shots_html
 from streamcount.service.dashboard.page.charts import (
     band,
@@ -20,16 +23,17 @@ from streamcount.service.dashboard.page.charts import (
     title,
 )
 from streamcount.service.dashboard.page.doubts import doubt_note, doubted_area
-from streamcount.service.dashboard.page.parts import clock
+from streamcount.service.dashboard.page.parts import account_words, clock
 from streamcount.service.dashboard.page.windows import (
     headlines_html,
     last_over,
     past_headlines_html,
     past_rows,
 )
+from streamcount.service.dashboard.views import summary
 from streamcount.sinks.store.questions import Answer
 from streamcount.types import CellAbnormal, Figure, WindowClosed
-from tests.sunk import at, cell
+from tests.sunk import START_NS, at, cell
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,21 @@ from tests.sunk import at, cell
 )
 def test_figures_are_named_in_words_and_their_unit_stands_apart(name: str, words: str) -> None:
     assert title(name) == words
+
+
+def test_a_camera_of_which_no_frame_could_be_counted_says_why_not() -> None:
+    model = LiveModel()
+    headers = [("streamcount.reason", b"undecodable")]
+    model.take(Taken("dead-letters", 0, 7, b"scope-1", b"?", headers, 5), 0.0, START_NS)
+    told = model.look("scope-1", lambda camera: summary(camera, 1.0, START_NS))
+    assert told is not None
+    assert account_words(told).endswith("the last that could not be: undecodable")
+    account = Account(
+        run_id="a", ended=False, first=0, through=9, published=10, counted=8, missing=0, dead_lettered=2, waiting=0,
+        difference=0,
+    )  # fmt: skip
+    words = account_words(msgspec.structs.replace(told, account=account))
+    assert words == "8 of 10 frames counted, dead letters 2 (the last: undecodable), difference 0"
 
 
 def figure_row(

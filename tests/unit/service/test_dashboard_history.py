@@ -87,6 +87,13 @@ def test_memory_and_store_tell_the_same(database: Database) -> None:
     assert {row[:6] for row in second.answer.rows} <= {row[:6] for row in first.answer.rows}
 
 
+def test_of_many_events_the_last_ones_are_told_in_ascending_order(history: History) -> None:
+    everything = history.events("scope-1", ALL).answer.rows
+    assert len(everything) > 3
+    assert history.events("scope-1", ALL, latest=3).answer.rows == everything[-3:]
+    assert history.events("scope-1", ALL, latest=len(everything) + 1).answer.rows == everything
+
+
 def test_the_last_count_at_or_before_a_moment_is_told(history: History) -> None:
     for offset_ns in (0, SECOND_NS // 2):
         found = history.counted_at("scope-1", START_NS + 8 * SECOND_NS + offset_ns)

@@ -205,6 +205,9 @@ def test_dead_letters_are_noted_with_their_reason() -> None:
     assert note is not None
     assert (note.partition, note.offset, note.reason, note.message) == (2, 7, "undecodable", "no JPEG")
     assert model.look("?", lambda camera: camera.dead_letters[0].reason) == "bad-headers"
+    told = model.look("scope-1", lambda camera: summary(camera, 1.0, NOW_NS))
+    assert told is not None
+    assert (told.dead_letters, told.last_dead_letter) == (1, note.reason)
 
 
 @pytest.mark.parametrize("key", [b'x" onclick="alert(1)', b"a/b", b"\xff", b"", b"y" * 65])

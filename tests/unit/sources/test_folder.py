@@ -50,6 +50,24 @@ def test_sixteen_bits_are_kept(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(read_image(save(tmp_path / f"b{suffix}", colour)), colour)
 
 
+def test_a_folder_of_several_channels_is_read_by_the_one_that_is_chosen(tmp_path: Path) -> None:
+    stack = np.random.default_rng(3).integers(0, 65536, (2, 20, 30), dtype=np.uint16)
+    for name in ("t1", "t2"):
+        metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif", stack, ome=True, metadata=metadata, photometric="minisblack"
+        )
+    run = Run("scope", "r", lambda: 0)
+    for chosen in (1, "GFP"):
+        frames = list(FolderConfig(path=tmp_path, channel=chosen).build().frames(run))
+        assert [frame.metadata.channel for frame in frames] == ["GFP", "GFP"]
+        np.testing.assert_array_equal(frames[1].image, stack[1])
+    with pytest.raises(SourceError, match="channel = "):
+        list(FolderConfig(path=tmp_path).build().frames(run))
+    with pytest.raises(ValidationError, match="low below high"):
+        FolderConfig(path=tmp_path, value_range=(9, 9))
+
+
 def test_alpha_is_dropped(tmp_path: Path) -> None:
     transparent = np.dstack([COLOURS, COLOURS[:, :, 0]])
     np.testing.assert_array_equal(read_image(save(tmp_path / "a.png", transparent)), COLOURS)

@@ -228,7 +228,7 @@ class CameraPage:
 
     def _events_before(self, at_ms: int) -> list[list[object]]:
         span = Span((at_ms - EVENTS_BEFORE_MS) * MS, (at_ms + 1) * MS)
-        answer = self._dashboard.history.events(self._camera_id, span).answer
+        answer = self._dashboard.history.events(self._camera_id, span, latest=SHOWN_EVENTS).answer
         of = [answer.columns.index(name) for name in EVENT_COLUMNS]
         return [
             [
@@ -240,7 +240,7 @@ class CameraPage:
                 name or "",
             ]
             for at, frame, kind, track, certainty, name in (
-                [row[i] for i in of] for row in answer.rows[: -SHOWN_EVENTS - 1 : -1]
+                [row[i] for i in of] for row in reversed(answer.rows)
             )
         ]
 

@@ -226,11 +226,15 @@ def total_words(summary: CameraSummary) -> str:
 
 def account_words(summary: CameraSummary) -> str:
     """The frames' sum in a few words."""
-    account = summary.account
+    account, why = summary.account, summary.last_dead_letter
     if account is None:
-        return "none counted since this page began" if summary.run_id else "no frame counted yet"
+        none = "none counted since this page began" if summary.run_id else "no frame counted yet"
+        return f"{none}; the last that could not be: {why}" if why else none
+    counted = f"{account.counted} of {account.published} frames counted"
+    if account.dead_lettered:
+        counted += f", dead letters {account.dead_lettered}" + (f" (the last: {why})" if why else "")
     before = f", {summary.unaccounted_before} of runs before" if summary.unaccounted_before else ""
-    return f"{account.counted} of {account.published} frames counted, difference {account.difference}{before}"
+    return f"{counted}, difference {account.difference}{before}"
 
 
 def clock(time_ns: int) -> str:
