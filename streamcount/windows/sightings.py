@@ -40,8 +40,9 @@ def _moved(
     before = np.stack([window.sightings for window in windows])
     after = np.zeros((*before.shape[:3], tracks), np.int32)
     after[..., places] = before.take(stay, axis=3)
-    if len(over):
-        gone = before.take(over, axis=3)
+    gone = before.take(over, axis=3)
+    # Most tracks that end were never trusted, and so never sighted.
+    if gone.any():
         windows = tuple(_with_lives(window, gone[row], over_classes) for row, window in enumerate(windows))
     return tuple(
         msgspec.structs.replace(window, sightings=sightings)

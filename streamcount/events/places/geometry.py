@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Float64Array: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
+TINY = float(np.finfo(np.float64).tiny)
 
 
 def closed_edges(corners: Float64Array) -> Float64Array:
@@ -90,13 +91,23 @@ def within(points: Float64Array, edges: Float64Array, starts: NDArray[np.intp]) 
 
 
 def distances(points: Float64Array, segments: Float64Array) -> Float64Array:
-    """(N,) from each point (N, 2) to the nearest point of the segments (S, 2, 2)."""
-    starts, along = segments[:, 0], segments[:, 1] - segments[:, 0]
+    """(N,) from each point (N, 2) to the nearest point of the segments (S, 2, 2), or (N, S, 2, 2) of each its own."""
+    starts, along = segments[..., 0, :], segments[..., 1, :] - segments[..., 0, :]
     away = points[:, None] - starts
-    lengths = np.maximum((along**2).sum(axis=1), np.finfo(np.float64).tiny)
+    lengths = np.maximum((along**2).sum(axis=-1), TINY)
     shares = np.clip((away * along).sum(axis=2) / lengths, 0.0, 1.0)
     least: Float64Array = np.sqrt(np.square(away - shares[..., None] * along).sum(axis=2).min(axis=1))
     return least
+
+
+def changing_sides(befores: Float64Array, afters: Float64Array, segments: Float64Array) -> NDArray[np.intp]:
+    """(n,) which straight paths end on another side of any of the segments (S, 2, 2), be it far off: hardly any does.
+
+    befores, afters: (N, 2), the ends of the paths.
+    """
+    starts, ends = segments[:, 0], segments[:, 1]
+    before, after = (right_of(place[:, None], starts, ends) >= 0 for place in (befores, afters))
+    return np.flatnonzero((before != after).any(axis=1))
 
 
 def signed_crossings(befores: Float64Array, afters: Float64Array, points: Float64Array) -> NDArray[np.int64]:
@@ -108,13 +119,9 @@ def signed_crossings(befores: Float64Array, afters: Float64Array, points: Float6
     starts, ends = points[:-1], points[1:]
     right = [right_of(place[:, None], starts, ends) >= 0 for place in (befores, afters)]
     steps = right[1].astype(np.int64) - right[0]
-    total = np.zeros(len(befores), np.int64)
-    # Hardly any path changes sides of a segment, be it far off.
-    rows = np.flatnonzero(steps.any(axis=1))
     # Of each vertex one side for both its segments: a path through it cannot slip between them.
-    beyond = right_of(points[None], befores[rows, None], afters[rows, None]) >= 0
-    total[rows] = (steps[rows] * (beyond[:, :-1] != beyond[:, 1:])).sum(axis=1)
-    return total
+    beyond = right_of(points[None], befores[:, None], afters[:, None]) >= 0
+    return np.asarray((steps * (beyond[:, :-1] != beyond[:, 1:])).sum(axis=1), np.int64)
 
 
 def clipped_area(corners: Float64Array, shape: tuple[int, int]) -> float:

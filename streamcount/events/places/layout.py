@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ from streamcount.events.places.config import (
 from streamcount.events.places.geometry import (
     BoolArray,
     Float64Array,
+    changing_sides,
     clipped_area,
     closed_edges,
     distances,
@@ -45,16 +47,33 @@ class Place:
     hysteresis_px: float | None
     hysteresis_diameters: float
 
-    def beyond(self, points_px: Float64Array, areas_px: Float32Array) -> BoolArray:
-        """(N,) whether points (N, 2) are farther from the outline than its hysteresis; areas_px: (N,), the cells'."""
-        if self.hysteresis_px is not None:
-            return np.asarray(distances(points_px, self.outline) > self.hysteresis_px)
-        diameters = np.sqrt(4 / np.pi * np.maximum(areas_px.astype(np.float64), 0.0))
-        return np.asarray(distances(points_px, self.outline) > self.hysteresis_diameters * diameters)
-
     def wanted(self, class_names: tuple[str, ...]) -> BoolArray:
         """(C + 1,) whether the place is for cells of each class; the last is for those of none."""
         return np.array([not self.classes or name in self.classes for name in (*class_names, "")])
+
+
+class Outlines:
+    """The outlines of K places, all with as many segments: shorter ones have their last one again and again."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        longest = max((len(place.outline) for place in places), default=0)
+        self._segments = np.zeros((len(places), longest, 2, 2))
+        for row, place in zip(self._segments, places, strict=True):
+            row[: len(place.outline)] = place.outline
+            row[len(place.outline) :] = place.outline[-1]
+        self._told_px = np.array([place.hysteresis_px or 0.0 for place in places], np.float64)
+        self._diameters = np.array(
+            [0.0 if place.hysteresis_px is not None else place.hysteresis_diameters for place in places]
+        )
+
+    def passed(self, places: NDArray[np.intp], points_px: Float64Array, areas_px: Float32Array) -> BoolArray:
+        """(N,) whether points (N, 2) are farther from their places' (N,) outlines than the hysteresis.
+
+        areas_px: (N,), the cells'.
+        """
+        diameters = np.sqrt(4 / np.pi * np.maximum(areas_px.astype(np.float64), 0.0))
+        limits = self._told_px[places] + self._diameters[places] * diameters
+        return np.asarray(distances(points_px, self._segments[places]) > limits)
 
 
 class PlacesMap:
@@ -68,6 +87,10 @@ class PlacesMap:
         zones, lines = sorted(config.zones.items()), sorted(config.lines.items())
         self.zones = tuple(_place(name, zone, self._px(f"zones.{name}", zone)) for name, zone in zones)
         self.lines = tuple(_place(name, line, self._px(f"lines.{name}", line)) for name, line in lines)
+        self.zone_outlines, self.line_outlines = Outlines(self.zones), Outlines(self.lines)
+        self._bent = [line.points_px + OFF_GRID_PX for line in self.lines]
+        segments = [open_segments(points) for points in self._bent]
+        self._segments: Float64Array = np.concatenate(segments) if segments else np.empty((0, 2, 2))
         self._by_corner = np.array([zone.edges == "haemocytometer" for _, zone in zones], np.bool_)
         lengths = [len(zone.outline) for zone in self.zones]
         self._starts = np.cumsum([0, *lengths[:-1]]) if lengths else np.empty(0, np.intp)
@@ -87,9 +110,12 @@ class PlacesMap:
         """(L,)."""
         return tuple(line.name for line in self.lines)
 
-    def points_of(self, zone: int, centroids_px: Float32Array, boxes_px: Float32Array) -> Float64Array:
-        """(N, 2), the point of each cell that must be in the zone: its centroid, or its box's lower right corner."""
-        return (boxes_px[:, 2:] if self._by_corner[zone] else centroids_px).astype(np.float64)
+    def points_of(
+        self, zones: NDArray[np.intp], centroids_px: Float32Array, boxes_px: Float32Array
+    ) -> Float64Array:
+        """(N, 2), the point of each cell that must be in its zone (N,): its centroid, or its box's lower right."""
+        by_corner = self._by_corner[zones][:, None]
+        return np.where(by_corner, boxes_px[:, 2:], centroids_px).astype(np.float64)
 
     def zones_of(self, centroids_px: Float32Array, boxes_px: Float32Array) -> BoolArray:
         """(N, Z) whether cells are in the zones now, of whatever class. centroids_px: (N, 2). boxes_px: (N, 4)."""
@@ -108,10 +134,15 @@ class PlacesMap:
                 inside[:, column] &= zone.wanted(names)[detections.class_ids]
         return inside
 
-    def crossings(self, line: int, befores_px: Float32Array, afters_px: Float32Array) -> NDArray[np.int64]:
-        """(N,) how often straight ways (N, 2) to (N, 2) cross the line forward, less backward."""
-        ends = befores_px.astype(np.float64), afters_px.astype(np.float64)
-        return signed_crossings(*ends, self.lines[line].points_px + OFF_GRID_PX)
+    def crossings(self, befores_px: Float32Array, afters_px: Float32Array) -> NDArray[np.int64]:
+        """(N, L) how often straight ways (N, 2) to (N, 2) cross each line forward, less backward."""
+        befores, afters = befores_px.astype(np.float64), afters_px.astype(np.float64)
+        found = np.zeros((len(befores), len(self.lines)), np.int64)
+        rows = changing_sides(befores, afters, self._segments)
+        if len(rows):
+            for column, points in enumerate(self._bent):
+                found[rows, column] = signed_crossings(befores[rows], afters[rows], points)
+        return found
 
     def areas_px(self, image_shape: tuple[int, int]) -> Float64Array:
         """(Z,) area of each zone within an image of (height, width), square pixels; 0 outside it."""

@@ -104,7 +104,12 @@ class _Frame:
 
     @cached_property
     def scene(self) -> Scene:
-        """Who says the fields of events; made where there is something to tell."""
+        """Who says the fields of events about cells as this frame shows them."""
+        return Scene(self.tracks, self.cells.after, self.model)
+
+    @cached_property
+    def last_scene(self) -> Scene:
+        """The same of cells that ended, as they were last seen: these must be looked up."""
         before = with_classes(self.cells.before, self.model.class_names)
         return Scene(self.tracks, aligned(before, self.tracks.track_ids)[0], self.model)
 
@@ -123,11 +128,11 @@ def _zone_events(frame: _Frame) -> list[PlaceStory]:
     there = places.zones_of(tracks.centroids_px, tracks.boxes_px)
     leaving, entering = np.zeros_like(there), there & ~memory.inside & frame.seen[:, None]
     out = memory.inside & ~there & frame.seen[:, None]
+    rows, columns = np.nonzero(out)
+    if len(rows):
+        points = places.points_of(columns, tracks.centroids_px[rows], tracks.boxes_px[rows])
+        leaving[rows, columns] = places.zone_outlines.passed(columns, points, tracks.areas_px[rows])
     for column, zone in enumerate(places.zones):
-        rows = np.flatnonzero(out[:, column])
-        if len(rows):
-            points = places.points_of(column, tracks.centroids_px[rows], tracks.boxes_px[rows])
-            leaving[rows, column] = zone.beyond(points, tracks.areas_px[rows])
         if zone.classes:
             wanted = frame.wanted(zone, np.arange(len(tracks)))
             entering[:, column] &= wanted
@@ -146,7 +151,8 @@ def _zone_events(frame: _Frame) -> list[PlaceStory]:
 
 
 def _left(frame: _Frame, row: int, column: int, class_id: int) -> ZoneLeft:
-    said = frame.scene.said(row, class_id, last=bool(frame.ended[row]))
+    over = bool(frame.ended[row])
+    said = frame.last_scene.said(row, class_id, last=True) if over else frame.scene.said(row, class_id)
     dwell_ns = said["happened_at_ns"] - int(frame.memory.since_ns[row, column])
     # A camera's clock may have been put back in between.
     return ZoneLeft(zone=frame.places.zones[column].name, dwell_ns=max(0, dwell_ns), **said)
@@ -160,18 +166,20 @@ def _line_events(frame: _Frame) -> list[PlaceStory]:
     moved = np.flatnonzero(frame.seen & known)
     # The last sighting of cells that were told of; of those that are told of now, the first.
     befores, afters = before.centroids_px[at[moved]], tracks.centroids_px[moved]
+    net = crossed[moved] + frame.places.crossings(befores, afters)
+    crossed[moved] = np.clip(net, -127, 127)
+    places, columns = np.nonzero(net)
+    rows = moved[places]
+    points = tracks.centroids_px[rows].astype(np.float64)
+    away = frame.places.line_outlines.passed(columns, points, tracks.areas_px[rows])
+    rows, columns = rows[away], columns[away]
     events: list[PlaceStory] = []
-    for column, line in enumerate(frame.places.lines):
-        net = crossed[moved, column] + frame.places.crossings(column, befores, afters)
-        crossed[moved, column] = np.clip(net, -127, 127)
-        rows = moved[net != 0]
-        if not len(rows):
-            continue
-        rows = rows[line.beyond(tracks.centroids_px[rows].astype(np.float64), tracks.areas_px[rows])]
-        for row, class_id in frame.classes_of(rows[frame.wanted(line, rows)]).items():
+    for column in np.unique(columns).tolist():
+        line, mine = frame.places.lines[column], rows[columns == column]
+        for row, class_id in frame.classes_of(mine[frame.wanted(line, mine)]).items():
             forward = crossed[row, column] > 0
             said = frame.scene.said(row, class_id)
             events.append(LineCrossed(line=line.name, direction="forward" if forward else "backward", **said))
-        crossed[rows, column] = 0
+    crossed[rows, columns] = 0
     crossed[frame.ended] = 0
     return events

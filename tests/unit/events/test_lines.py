@@ -92,7 +92,7 @@ def test_a_bend_is_crossed_once_and_its_tip_not_at_all():
     through = [seen(i, [(150, 110 + 10 * i)]) for i in range(20)]
     assert [direction for _, direction in directions(through, bent)] == ["backward", "forward"]
     # Both arms in one step: it is on the side where it was.
-    assert bent.crossings(0, np.array([[150, 100]], np.float32), np.array([[150, 300]], np.float32)) == [0]
+    assert bent.crossings(np.array([[150, 100]], np.float32), np.array([[150, 300]], np.float32)) == [[0]]
 
 
 def test_only_cells_of_the_lines_classes_are_told_of():
@@ -132,7 +132,7 @@ def test_a_walk_on_whole_pixels_crosses_as_often_as_it_changes_sides(seed):
     steps = rng.integers(-2, 3, (400, 2))
     walk = np.cumsum(steps, axis=0).astype(np.float32)
     places = lined(((-1e4, 0), (-3, 0), (0, 3), (2, -4), (5, 0), (1e4, 0)))
-    ways = places.crossings(0, walk[:-1], walk[1:])
+    ways = places.crossings(walk[:-1], walk[1:])[:, 0]
     passed = np.cumsum(ways)
     assert passed.max() - passed.min() <= 1
     # Far from the bends the side is that of a straight line: x below 0 lies to the right, going down.
