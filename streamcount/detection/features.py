@@ -60,15 +60,16 @@ def intensities(image: Image, boxes_px: Float32Array, half: Image | None = None)
 
 
 def _inner_means(grey: NDArray[Any], boxes_px: Float32Array) -> NDArray[np.float64]:
-    limits = np.array(grey.shape, np.float64)
-    middles = (boxes_px[:, :2] + boxes_px[:, 2:]).astype(np.float64) / 2
-    half = INNER_SHARE / 2 * (boxes_px[:, 2:] - boxes_px[:, :2])
-    low = np.clip(np.rint(middles - half), 0, limits - 1).astype(np.intp)
-    high = np.clip(np.rint(middles + half), low + 1, limits).astype(np.intp)
+    limits = np.array(grey.shape, np.float64)[:, None]
+    boxes = np.ascontiguousarray(boxes_px.T, np.float64)
+    middles, half = (boxes[:2] + boxes[2:]) / 2, INNER_SHARE / 2 * (boxes[2:] - boxes[:2])
+    y0, x0 = low = np.clip(np.rint(middles - half), 0, limits - 1).astype(np.intp)
+    y1, x1 = np.clip(np.rint(middles + half), low + 1, limits).astype(np.intp)
     sums = cv2.integral(grey, sdepth=cv2.CV_64F if grey.dtype == np.uint16 else cv2.CV_32S)
-    (y0, x0), (y1, x1) = low.T, high.T
-    total = sums[y1, x1].astype(np.float64) - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return np.asarray(total / np.prod(high - low, axis=1))
+    width, flat = sums.shape[1], sums.ravel()
+    upper, lower = width * y0, width * y1
+    total = flat.take(lower + x1) - flat.take(upper + x1) - flat.take(lower + x0) + flat.take(upper + x0)
+    return np.asarray(total / ((y1 - y0) * (x1 - x0)), np.float64)
 
 
 def _ground(grey: NDArray[Any], stride: int, places_px: NDArray[np.floating]) -> NDArray[np.float64]:

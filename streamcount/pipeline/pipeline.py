@@ -123,7 +123,10 @@ class Pipeline:
         )
         events.extend(told)
         around = CellsAround(state.cells, cells)
-        places, moved, inside = place_events(state.places, tracks, around, detections.model, self.places)
+        found = self.places.zones_of(detections.centroids_px, detections.boxes_px)
+        places, moved, inside = place_events(
+            state.places, tracks, around, detections.model, self.places, found
+        )
         events.extend(moved)
         events.extend(turned)
         state = msgspec.structs.replace(
@@ -140,7 +143,7 @@ class Pipeline:
             cells_seen=state.cells_seen + sum(isinstance(event, CellAppeared) for event in told),
         )
         events.append(_counts(state, detections, tracks, flags))
-        where = surroundings(self.places, detections, inside, events)
+        where = surroundings(self.places, detections, found, inside, events)
         seen = Seen(detections, tracks, tuple(events), flagged=_is_faulty(quality, flags), surroundings=where)
         state, closed = self._windowed(state, seen)
         events.extend(closed)

@@ -12,32 +12,36 @@ from streamcount.windows import BoolArray, Surroundings
 
 
 def surroundings(
-    places: PlacesMap, detections: Detections, inside: BoolArray, events: Sequence[AnyEvent]
+    places: PlacesMap,
+    detections: Detections,
+    found: BoolArray,
+    inside: BoolArray,
+    events: Sequence[AnyEvent],
 ) -> Surroundings | None:
     """Which detections, tracks and events lie in which zone; None without zones and lines.
 
-    inside: (M, Z), the tracks. An event lies where its cell was, if the zone is for its class.
+    found: (N, Z), the detections, of whatever class. inside: (M, Z), the tracks. An event lies where its cell was, if
+    the zone is for its class.
     """
     if not places.zones and not places.lines:
         return None
+    names = detections.model.class_names
     of_cells = [row for row, event in enumerate(events) if isinstance(event, CellEvent)]
     told = [event for event in events if isinstance(event, CellEvent)]
     rows = np.zeros((len(events), len(places.zones)), np.bool_)
     if told:
-        rows[of_cells] = places.zones_of(
+        there = places.zones_of(
             np.array([event.centroid_px for event in told], np.float32),
             np.array([event.box_px for event in told], np.float32),
         )
-        names = detections.model.class_names
-        classes = [names.index(event.class_name) for event in told]
-        for column, zone in enumerate(places.zones):
-            rows[of_cells, column] &= zone.wanted(names)[classes]
+        classes = np.array([names.index(event.class_name) for event in told])
+        rows[of_cells] = places.of_classes(there, classes, names)
     return Surroundings(
         zones=places.zone_names,
         lines=places.line_names,
         drawn=places.fingerprint,
         zone_areas_px=places.areas_px(detections.image_shape),
-        detections=places.detected(detections),
+        detections=places.of_classes(found, detections.class_ids, names),
         tracks=inside,
         events=rows,
     )

@@ -95,14 +95,14 @@ def _with_those(
     mine = [one for at_ns, one in times.items() if window.start_ns <= at_ns < window.end_ns]
     if not mine:
         return window
-    dwell_s = window.dwell_s.copy()
+    dwell_s = window.dwell_s.copy() if dwells else window.dwell_s
     for left in dwells:
         if window.start_ns <= left.happened_at_ns < window.end_ns:
             dwell_s[layout.places.index(left.zone)] += left.dwell_ns / NS_PER_S
     return msgspec.structs.replace(
         window,
-        happened=window.happened + sum(one.happened for one in mine),
-        crossings=window.crossings + sum(one.crossings for one in mine),
+        happened=sum((one.happened for one in mine), window.happened),
+        crossings=sum((one.crossings for one in mine), window.crossings),
         dwell_s=dwell_s,
     )
 

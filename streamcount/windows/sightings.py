@@ -43,22 +43,25 @@ def _moved(
     gone = before.take(over, axis=3)
     # Most tracks that end were never trusted, and so never sighted.
     if gone.any():
-        windows = tuple(_with_lives(window, gone[row], over_classes) for row, window in enumerate(windows))
+        windows = _with_lives(windows, gone, over_classes)
     return tuple(
         msgspec.structs.replace(window, sightings=sightings)
         for window, sightings in zip(windows, after, strict=True)
     )
 
 
-def _with_lives(window: OpenWindow, sightings: NDArray[np.int32], classes: Int64Array) -> OpenWindow:
-    """The window with these sightings (1 + R, P, N) summed up."""
+def _with_lives(
+    windows: tuple[OpenWindow, ...], sightings: NDArray[np.int32], classes: Int64Array
+) -> tuple[OpenWindow, ...]:
+    """The windows with these sightings (W, 1 + R, P, N) summed up."""
     rows = sightings.astype(np.float64)
-    seen, roles = rows[0], rows[1:]
-    of_class = (classes[:, None] == np.arange(window.lives.shape[2])).astype(np.float64)
-    return msgspec.structs.replace(
-        window,
-        lives=window.lives + np.stack([seen, seen * seen, seen > 0]) @ of_class,
-        role_lives=window.role_lives + np.stack([roles, roles * roles, roles * seen]).sum(axis=-1),
+    seen, roles = rows[:, 0], rows[:, 1:]
+    of_class = (classes[:, None] == np.arange(windows[0].lives.shape[2])).astype(np.float64)
+    lives = np.stack([seen, seen * seen, seen > 0], axis=1) @ of_class
+    role_lives = np.stack([roles, roles * roles, roles * seen[:, None]], axis=1).sum(axis=-1)
+    return tuple(
+        msgspec.structs.replace(window, lives=window.lives + every, role_lives=window.role_lives + of_roles)
+        for window, every, of_roles in zip(windows, lives, role_lives, strict=True)
     )
 
 
@@ -66,7 +69,7 @@ def folded(window: OpenWindow, classes: Int64Array) -> OpenWindow:
     """The window with all sightings summed up: no more of its frames will come."""
     if not window.sightings.any():
         return window
-    window = _with_lives(window, window.sightings, classes)
+    (window,) = _with_lives((window,), window.sightings[None], classes)
     return msgspec.structs.replace(window, sightings=np.zeros_like(window.sightings))
 
 

@@ -30,7 +30,7 @@ from streamcount.events.places.geometry import (
     upward,
     within,
 )
-from streamcount.types import Detections, Float32Array
+from streamcount.types import Detections, Float32Array, Int64Array
 
 # Centroids are often whole or half pixels. A line a hair beside what is drawn never has one in its very bend.
 OFF_GRID_PX = (1.41421e-6, 1.73205e-6)
@@ -125,14 +125,18 @@ class PlacesMap:
             inside = np.where(self._by_corner, by_corner, inside)
         return inside
 
+    def of_classes(self, inside: BoolArray, class_ids: Int64Array, class_names: tuple[str, ...]) -> BoolArray:
+        """(N, Z) which of the cells that lie in zones (N, Z) are of a class that the zone is for. class_ids: (N,)."""
+        wanted = inside.copy()
+        for column, zone in enumerate(self.zones):
+            if zone.classes:
+                wanted[:, column] &= zone.wanted(class_names)[class_ids]
+        return wanted
+
     def detected(self, detections: Detections) -> BoolArray:
         """(N, Z) whether each detection is in each zone and of a class that the zone is for."""
         inside = self.zones_of(detections.centroids_px, detections.boxes_px)
-        names = detections.model.class_names
-        for column, zone in enumerate(self.zones):
-            if zone.classes:
-                inside[:, column] &= zone.wanted(names)[detections.class_ids]
-        return inside
+        return self.of_classes(inside, detections.class_ids, detections.model.class_names)
 
     def crossings(self, befores_px: Float32Array, afters_px: Float32Array) -> NDArray[np.int64]:
         """(N, L) how often straight ways (N, 2) to (N, 2) cross each line forward, less backward."""

@@ -43,7 +43,12 @@ class CellsAround:
 
 
 def place_events(
-    memory: PlacesMemory, tracks: Tracks, cells: CellsAround, model: ModelIdentity, places: PlacesMap
+    memory: PlacesMemory,
+    tracks: Tracks,
+    cells: CellsAround,
+    model: ModelIdentity,
+    places: PlacesMap,
+    found: BoolArray | None = None,
 ) -> tuple[PlacesMemory, tuple[PlaceStory, ...], BoolArray]:
     """Who entered and left which zone and crossed which line in this frame, what to remember, and who is inside.
 
@@ -53,6 +58,7 @@ def place_events(
     the cell is farther from it than the hysteresis. Events come in the order left, entered, crossed, each by zone or
     line and then by row. Where the memory is of other places, it begins anew and no one is told to have left.
 
+    found: (D, Z), in which zones the frame's detections lie, where that is known already.
     The third value is (N, Z) bool, the cells in each zone, row by row as in `tracks`; a cell out of sight counts
     where it was, one that ended does not.
     """
@@ -61,7 +67,8 @@ def place_events(
         memory = empty_places(places.fingerprint, zones, lines)
     if not zones and not lines:
         return memory, (), np.zeros((len(tracks), 0), np.bool_)
-    scene = _Frame(tracks, cells, model, places, aligned_places(memory, tracks.track_ids))
+    there = _there(tracks, places, found)
+    scene = _Frame(tracks, cells, model, places, aligned_places(memory, tracks.track_ids), there)
     events = [*_zone_events(scene), *_line_events(scene)]
     copy = scene.memory
     rows = np.flatnonzero(copy.inside.any(axis=1) | copy.crossed.any(axis=1))
@@ -70,13 +77,17 @@ def place_events(
 
 @dataclass(frozen=True)
 class _Frame:
-    """What the makers of the events need. `memory` has a row for each track, and is written to."""
+    """What the makers of the events need. `memory` has a row for each track, and is written to.
+
+    there: (N, Z) in which zones the cells are that are seen.
+    """
 
     tracks: Tracks
     cells: CellsAround
     model: ModelIdentity
     places: PlacesMap
     memory: PlacesMemory
+    there: BoolArray
 
     @cached_property
     def seen(self) -> BoolArray:
@@ -120,12 +131,19 @@ class _Frame:
         return np.asarray(place.wanted(self.model.class_names)[self.told_classes(rows)])
 
 
+def _there(tracks: Tracks, places: PlacesMap, found: BoolArray | None) -> BoolArray:
+    if found is None:
+        return places.zones_of(tracks.centroids_px, tracks.boxes_px)
+    # A track that is seen is where its detection is; the last row is what -1 looks up.
+    return np.concatenate([found, np.zeros((1, found.shape[1]), np.bool_)])[tracks.detection_rows]
+
+
 def _zone_events(frame: _Frame) -> list[PlaceStory]:
     if not frame.places.zones:
         return []
     tracks, memory, places = frame.tracks, frame.memory, frame.places
     now_ns = tracks.metadata.acquired_at_ns
-    there = places.zones_of(tracks.centroids_px, tracks.boxes_px)
+    there = frame.there
     leaving, entering = np.zeros_like(there), there & ~memory.inside & frame.seen[:, None]
     out = memory.inside & ~there & frame.seen[:, None]
     rows, columns = np.nonzero(out)
