@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.12 python3.11 python3.13; do \
 	&& { command -v "$$name"; break; }; done)
 CODE := streamcount tests bench
 
-.PHONY: help demo picture test lint types bench score wheel docs pins clean
+.PHONY: help demo picture test containers lint types bench score wheel docs pins clean
 
 help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ JOBS ?= 2
 
 test: lint ## All checks and all tests. ARGS="-k name" for some.
 	$(BIN)/pytest --durations=10 -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+containers: $(VENV)/dev.stamp ## Build the image, start docker-compose.yml, kill a worker, look at all of it. Needs Docker.
+	STREAMCOUNT_TEST_CONTAINERS=1 $(BIN)/pytest tests/integration/test_containers.py $(ARGS)
 
 lint: types ## Style, types and the layers' contracts.
 	$(BIN)/ruff check $(wildcard $(CODE))
