@@ -41,23 +41,35 @@ def main(
     whole = Dataset(images, read[0].class_names)
     whole = with_diameters(whole, int(whole.class_counts().argmax()))
     groups = groups_of(len(images), near_duplicates(fingerprints([image.path for image in images])))
-    table = Table("left out", "images", "cells", "AP50", "count MAE", "bias", "MAPE %", "(95 %)")
+    table = Table("left out", "of", "images", "cells", "AP50", "count MAE", "bias", "MAPE %", "(95 %)")
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["left_out", "images", "cells", "ap50", "mae", "bias", "mape", "mape_low", "mape_high"])
+        figures = ["cells", "ap50", "mae", "bias", "mape", "mape_low", "mape_high"]
+        rows.writerow(["left_out", "of", "images", *figures])
         for name in sorted({image.source for image in images}):
             split = split_images(whole.images, groups, SplitChoice(SplitBy.SOURCE, leave_out=name))
             if len(split.val) < LEAST_IMAGES:
                 continue
             train, val = (Dataset(tuple(whole.images[i] for i in part), whole.class_names, 0,
                                   whole.relative_diameters) for part in (split.train, split.val))  # fmt: skip
-            one = train_and_judge(train, val, Asked(epochs=epochs, canvas_px=canvas, diameter_px=diameter))
-            row = [name, len(val.images), one.cells, one.ap50, one.mae, one.bias, one.mape, *one.mape_95]
-            rows.writerow(row)
-            file.flush()
-            console.print(f"{name}: {one}")
-            table.add_row(*(str(value) for value in row[:7]), f"{one.mape_95[0]}-{one.mape_95[1]}")
+            judged = train_and_judge(train, val, Asked(epochs=epochs, canvas_px=canvas, diameter_px=diameter))
+            for of, one in zip(("all cells", "whole cells"), judged, strict=True):
+                row = [
+                    name,
+                    of,
+                    len(val.images),
+                    one.cells,
+                    one.ap50,
+                    one.mae,
+                    one.bias,
+                    one.mape,
+                    *one.mape_95,
+                ]
+                rows.writerow(row)
+                file.flush()
+                console.print(f"{name}, {of}: {one}")
+                table.add_row(*(str(value) for value in row[:8]), f"{one.mape_95[0]}-{one.mape_95[1]}")
     console.print(table)
 
 

@@ -12,8 +12,11 @@ from streamcount.training.judge import ANY_CLASS, ClassFigures
 from streamcount.training.plan import Asked, plan
 
 
-def train_and_judge(train: Dataset, val: Dataset, asked: Asked) -> ClassFigures:
-    """Figures, of all cells as one class, of the int8 form of a model trained on `train`, as the command makes it."""
+def train_and_judge(train: Dataset, val: Dataset, asked: Asked) -> tuple[ClassFigures, ClassFigures]:
+    """Figures, of all cells as one class, of the int8 form of a model trained on `train`, as the command makes it.
+
+    First of all cells, then of whole ones only.
+    """
     kept, held = split_calibration(train, 0.1)
     recipe = plan(asked, kept)
     with tempfile.TemporaryDirectory() as folder:
@@ -24,4 +27,4 @@ def train_and_judge(train: Dataset, val: Dataset, asked: Asked) -> ClassFigures:
         measured = make_bundle(
             net, Parts(kept, held, val), recipe, naming, Path(folder) / "trial", lambda text: None
         )
-    return measured["int8"][ANY_CLASS]
+    return measured["int8"][ANY_CLASS], measured["int8, whole cells"][ANY_CLASS]

@@ -94,7 +94,7 @@ def main(
         elif not number:
             points.append(_point(start, 0, partial(_untrained, parent, val)))
         else:
-            trained = partial(train_and_judge, only_some(train, number, SEED), val, asked)
+            trained = partial(_trained, only_some(train, number, SEED), val, asked)
             points.append(_point(start, number, trained))
         console.print(f"{start}, {number} images: F1 {points[-1].f1:.3f}, {points[-1].seconds} s")
     _write(points, output, f"{data.name}, {len(val.images)} images for figures")
@@ -102,6 +102,10 @@ def main(
     for p in points:
         table.add_row(p.start, str(p.images), f"{p.ap50:.3f}", f"{p.f1:.3f}", f"{p.mape:.1f}", str(p.seconds))
     console.print(table)
+
+
+def _trained(train: Dataset, val: Dataset, asked: Asked) -> ClassFigures:
+    return train_and_judge(train, val, asked)[0]
 
 
 def _untrained(parent: str, val: Dataset) -> ClassFigures:
