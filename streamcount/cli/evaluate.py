@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 
 from streamcount.cli._console import output_console
+from streamcount.cli._evaluate_detector import build_detector
+from streamcount.cli._evaluate_incomplete import tell_incomplete
 from streamcount.cli._figures import describe, print_abnormal, print_figures, progress_bar
 from streamcount.cli._options import Form, need_training_extra
 from streamcount.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from streamcount.detection.base import Detector
     from streamcount.training.data.labelled import Dataset
     from streamcount.training.judge.report import Subject
     from streamcount.training.shapes.report import ShapeSubject
@@ -75,7 +76,8 @@ def evaluate(
     MAPE the mean of error over truth. The detector is told nothing about the images' scale, unless by
     --scale told: the difference is the price of not telling it. Figures come twice: of all cells, and of whole
     cells only, since labels of cells cut by the image's edge are inconsistent in most sets.
-    Models of outlines are judged by outlines.
+    Models of outlines are judged by outlines. Where not every cell is labelled (points), only the share of the
+    labelled cells that is found is told.
 
     Example: `streamcount evaluate smears/val --model blood-smear --report report/`
     """
@@ -100,6 +102,12 @@ def evaluate(
             from streamcount.training.shapes.report import write_shapes_report
 
             console.print(f"Wrote {write_shapes_report(shapes, report)}.")
+        return
+    if not any(image.complete for image in dataset.images):
+        needs = {"--scale": scale is Scale.told, "--share": share, "--record": record, "--report": report,
+                 "--pictures": pictures}  # fmt: skip
+        title, chosen = f"{model or detector} on {data.name}", (model, detector, form.value)
+        tell_incomplete(dataset, title, chosen, needs, as_json=as_json)
         return
     if model:
         dataset = _comparable(dataset, model, console)
@@ -194,23 +202,6 @@ def _judge_shapes(
     with progress_bar(console) as progress:
         task = progress.add_task("finding cells", total=len(dataset.images), note="")
         return judge_shapes(dataset, model, form, first, data, lambda: progress.update(task, advance=1))
-
-
-def build_detector(kind: str) -> Detector:
-    """The detector of a kind, with its defaults. Raises ConfigurationError naming the kinds there are."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from streamcount.detection import DetectorConfig
-
-    adapter: TypeAdapter[Any] = TypeAdapter(DetectorConfig)
-    kinds = sorted(adapter.json_schema()["discriminator"]["mapping"])
-    if kind not in kinds:
-        raise ConfigurationError(f"There is no detector {kind!r}; take one of {', '.join(kinds)}.")
-    try:
-        detector: Detector = adapter.validate_python({"kind": kind}).build()
-    except ValidationError as error:
-        raise ConfigurationError(f"--detector {kind}: {error.errors()[0]['msg']}.") from error
-    return detector
 
 
 def _judge(dataset: Dataset, chosen: tuple[str, str, str], data: Path, tick: Callable[[], None]) -> Subject:
