@@ -69,7 +69,7 @@ def judge_limit(rule: LimitRule, figure: Figure) -> Judgement:
     clear_at = limit if rule.clear_at is None else rule.clear_at
     side = "above" if sign > 0 else "below"
     broken = sign * judged > sign * limit
-    reason = f"{figure.name} is {_with_unit(figure)}"
+    reason = _said(figure)
     return Judgement(
         broken=broken,
         held=sign * figure.value <= sign * clear_at,
@@ -98,9 +98,15 @@ def judge_jump(rule: JumpRule, figure: Figure, history: Sequence[float]) -> Judg
         held=not broken,
         value=figure.value,
         limit=usual + step if up else usual - step,
-        reason=f"{figure.name} is {_with_unit(figure)}, usually {usual:.4g}",
+        reason=f"{_said(figure)}, usually {usual:.4g}",
     )
 
 
-def _with_unit(figure: Figure) -> str:
-    return f"{figure.value:.4g} {figure.unit}".rstrip()
+def words_for(name: str, class_name: str, zone: str) -> str:
+    """A figure by its name, and by its class and zone where it is of one."""
+    return f"{name}{f' of {class_name}' if class_name else ''}{f' in {zone}' if zone else ''}"
+
+
+def _said(figure: Figure) -> str:
+    of_what = words_for(figure.name, figure.class_name, figure.zone)
+    return f"{of_what} is {figure.value:.4g} {figure.unit}".rstrip()

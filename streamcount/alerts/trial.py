@@ -8,7 +8,7 @@ from streamcount.alerts.check import check_rules
 from streamcount.alerts.config import AlertRule, JumpRule, LimitRule
 from streamcount.alerts.fold import AlertEvent, evaluate
 from streamcount.alerts.inhibiting import inhibitors
-from streamcount.alerts.judging import concerns, figure_of
+from streamcount.alerts.judging import concerns, figure_of, words_for
 from streamcount.alerts.spans import AlertSpan, spans
 from streamcount.alerts.state import AlertsState
 from streamcount.errors import ConfigurationError
@@ -53,7 +53,8 @@ def trial_summary(
         judged = list(judged_figures(rule, windows, camera))
         mine = [one for one in told if one.raised.camera_id == camera]
         if not judged:
-            yield f"{camera}: {name} is not judged; no complete window tells {rule.figure}"
+            figure = words_for(rule.figure, rule.class_name, rule.zone)
+            yield f"{camera}: {name} is not judged; no complete window tells {figure}"
             continue
         last_ns = max(closed.decided_at_ns for closed, _ in judged)
         whole_s = (last_ns - min(closed.window_start_ns for closed, _ in judged)) / 1e9

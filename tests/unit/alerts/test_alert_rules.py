@@ -195,6 +195,13 @@ def test_the_event_says_what_was_watched():
     assert (event.sequence, event.since_ns, event.happened_at_ns) == (4, 30 * S, 50 * S)
 
 
+def test_the_reason_names_zone_and_class():
+    figure = Figure(name="cells", value=14.5, zone="well", class_name="red")
+    rules = {"crowded": LimitRule(figure="cells", above=5, zone="well", class_name="red")}
+    _, [event] = evaluate(AlertsState(), window(0, figures=(figure,)), rules)
+    assert event.reason == "cells of red in well is 14.5, above 5"
+
+
 @pytest.mark.parametrize(
     ("rule", "values", "wanted"),
     [

@@ -192,6 +192,7 @@ def test_of_the_past_the_last_windows_that_were_over_are_told() -> None:
     shown = past_rows(over)
     assert [row[0] for row in shown] == ["minute (run-ended, late-frames)", "minute"]
     assert shown[1][3:] == ["well", "0.1", "0.05 – 0.2", ""]
+    assert past_rows(rows[4:5])[0][0] == "ten (so far)"
     html = past_headlines_html(over)
     assert ">0.82<" in html
     assert ">0.1<" not in html

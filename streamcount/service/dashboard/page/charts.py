@@ -228,7 +228,7 @@ class FigureChart:
             series.append(line(label, style, data))
             series += band(label, style, bands.get(label, ()))
         unit = FIGURES[name].unit if name in FIGURES else ""
-        note = FIGURES[name].meaning if name in FIGURES else ""
+        note = f"{FIGURES[name].meaning}." if name in FIGURES else ""
         if not rows:
             note = f"{title(name)}: no window “{self._window}” of this time tells it. {note}".strip()
         note = f"{note} {doubt_note(told)} {cut_note(told)}".strip()

@@ -47,7 +47,7 @@ def past_headlines_html(rows: Sequence[Mapping[str, Any]]) -> str:
 def window_rows(windows: Iterable[WindowClosed]) -> list[list[object]]:
     """Rows of a table of windows' figures, under `WINDOWS`."""
     return [
-        _row(_label(window.window, window.complete, window.reasons), figure)
+        _row(_label(window.window, window.final, window.reasons), figure)
         for window in windows
         for figure in window.figures
     ]
@@ -56,7 +56,7 @@ def window_rows(windows: Iterable[WindowClosed]) -> list[list[object]]:
 def past_rows(rows: Iterable[Mapping[str, Any]]) -> list[list[object]]:
     """The same of figures as `History.figures` tells them."""
     return [
-        _row(_label(one["window_name"], one["complete"], one["reasons"].split(",")), _figure(one))
+        _row(_label(one["window_name"], bool(one["final"]), one["reasons"].split(",")), _figure(one))
         for one in rows
     ]
 
@@ -65,8 +65,10 @@ def _figure(told: Mapping[str, Any]) -> Figure:
     return Figure(**{name: told[name] for name in Figure.__struct_fields__})
 
 
-def _label(name: str, complete: bool, reasons: Iterable[str]) -> str:
-    return name if complete else f"{name} ({', '.join(reasons)})"
+def _label(name: str, final: bool, reasons: Iterable[str]) -> str:
+    """The window's name, and what must be known of it: that it is not over, and why it is not complete."""
+    notes = [*([] if final else ["so far"]), *filter(None, reasons)]
+    return f"{name} ({', '.join(notes)})" if notes else name
 
 
 def _row(label: str, figure: Figure) -> list[object]:
