@@ -17,9 +17,9 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
-from streamcount.types import FrameMetadata, FramesMissing
+from streamcount.types import AnyEvent, CountsUpdated, FrameMetadata, FramesMissing
 from streamcount.wire import decode_detections, decode_event, encode_detections, encode_image
 from streamcount.wire.cloudevents import Headers, frame_headers, missing_headers
 from streamcount.wire.deadletters import PREFIX, REASON, original_headers
@@ -120,6 +120,33 @@ def test_ends_cleanly_on_sigterm_with_everything_committed(service: Service) -> 
     after = service.records_until(("detections",), lambda found: len(found) >= before + 40)
     assert [decode_detections(record.value).metadata.run_id for record in after].count("run-2") == 40
     assert len(after) == before + 40
+
+
+def test_one_that_has_states_to_read_and_nothing_committed_begins_at_the_beginning(service: Service) -> None:
+    """What is fetched while states are read is thrown away, and must be fetched again."""
+    worker = service.start("worker")
+
+    def told(found: list[AnyEvent], run_id: str) -> int:
+        return len(
+            {
+                (one.camera_id, one.sequence)
+                for one in found
+                if isinstance(one, CountsUpdated) and one.run_id == run_id
+            }
+        )
+
+    service.start("camera", "--run-id", "run-1").wait(60)
+    service.events_until(lambda found: told(found, "run-1") == 80)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0, service.logs()
+    admin = KafkaAdminClient(bootstrap_servers=service.servers)
+    admin.delete_groups([service.settings.app_id])
+    admin.close()
+    service.start("worker")
+    service.start("camera", "--run-id", "run-2").wait(60)
+    service.events_until(lambda found: told(found, "run-2") == 80)
+    for word in ("was due", "ending on a fault"):
+        assert word not in service.logs()
 
 
 def test_tells_its_state_over_http(service: Service) -> None:

@@ -5,15 +5,18 @@ partitions. It then opens these partitions first and seeks them back to the comm
 which come in between are handled from the middle: those before them come later, out of order, or after a restart
 (seen with 0.15.3 in one of a few kills; upstream issues 315 and 604 tell of the like).
 
-Here a partition's records pass only once that seek is done, and what was thrown away is fetched again.
+Here a partition's records pass only once that seek is done, and what was thrown away is fetched again. A partition
+of which nothing was committed yet is sought back as well: aiokafka leaves it where it is, so that what was thrown
+away of it would be passed over for good.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer
 
 
@@ -41,6 +44,17 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
         self._seeks += 1
         if settles and generation == self.app.consumer_generation_id:
             self.steady = True
+
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        """Seeks to what is committed, and to the beginning where nothing is; changelogs have places of their own."""
+        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        changelogs = self.app.tables.changelog_topics
+        places = [one for one, offset in committed.items() if not offset and one.topic not in changelogs]
+        if places:
+            # Where a partition was taken away meanwhile, another seek follows.
+            with contextlib.suppress(IllegalStateError):
+                await self.seek_wait(await self.earliest_offsets(*places))
+        return committed
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:
         """Fetched records, those of the changelog always, others only if fetched from a settled position."""
