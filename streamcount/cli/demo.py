@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -61,17 +62,15 @@ def demo(
 
     def show(settings: Settings, check: Callable[[], None]) -> None:
         if with_page:
-            try:
-                url = page_url(folder, PAGE_S, check)
-            except KeyboardInterrupt:
-                # Ended before there was anything to see.
-                return
+            url = page_url(folder, PAGE_S, check)
             console.print("The live page:", url or f"see {folder / 'dashboard.log'}")
             if url and (_on_a_desktop() if open_page is None else open_page):
                 webbrowser.open(url)
         run_watch(settings, seconds=seconds, check=check)
 
-    run_demo(folder, rate_hz, images, show, page=with_page)
+    # Ctrl-C is how it ends, however far it had come.
+    with contextlib.suppress(KeyboardInterrupt):
+        run_demo(folder, rate_hz, images, show, page=with_page)
     console.print("Ended: cameras, worker and broker.")
     asked = shlex.join(["streamcount", "query", "counts", "--store", str(folder / STORE)])
     console.print("What was counted stays:", asked, soft_wrap=True)
