@@ -241,14 +241,20 @@ def test_a_mother_has_a_tree_and_an_abnormal_cell_its_snapshot(
 
     def found() -> bool:
         events = past.get(page, "/events?limit=500").json()
-        in_view = past.get(page, "/cells").json()["cells"]["ids"]
+        cells = past.get(page, "/cells").json()["cells"]
+        inset = {
+            track: min(y0, x0, cells["height_px"] - y1, cells["width_px"] - x1)
+            for track, (y0, x0, y1, x1) in zip(cells["ids"], cells["boxes_px"], strict=True)
+        }
         divided[:] = [
             one
             for one in events
             if one["kind"] == "CellDivided"
             and one["certainty"] == "confirmed"
-            and one["daughter_ids"][0] in in_view
+            and one["daughter_ids"][0] in inset
         ]
+        # The farthest from the edge stays in view longest.
+        divided.sort(key=lambda one: inset[one["daughter_ids"][0]])
         return bool(divided)
 
     wait_until(found, past.service.logs)
